@@ -1,0 +1,308 @@
+//! `agent.json`: what an agent says it is and may be granted.
+
+use crate::authority::{Capability, Scopes};
+use crate::refusals::{Code, Problem, Result};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
+
+/// The largest manifest, in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What an agent says it is and may be granted.
+///
+/// Unknown fields are errors: `scope` for `scopes` would otherwise lift a restriction without a word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// Reverse-domain name, `com.yourcompany.agent.name`.
+    #[serde(deserialize_with = "agent_id")]
+    pub id: String,
+    /// For people.
+    #[serde(deserialize_with = "required_text")]
+    pub name: String,
+    /// Semantic version.
+    pub version: semver::Version,
+    /// For people: what it does.
+    pub description: String,
+    /// What it can be granted.
+    pub capabilities: Vec<Capability>,
+    /// What each capability is confined to.
+    #[serde(default, skip_serializing_if = "Scopes::is_empty")]
+    pub scopes: Scopes,
+    /// The actions it answers. Without a list every action reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intents: Option<Vec<IntentSpec>>,
+    /// Shown before installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<Value>,
+    /// Shown before installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+    /// Shown before installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Value>,
+    /// Shown before installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Shown before installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+    /// Shown before installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
+}
+
+/// What the author says about data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(missing_docs, reason = "free text in the author's words")]
+pub struct Privacy {
+    #[serde(default)]
+    pub data_collection: Vec<String>,
+    #[serde(default)]
+    pub data_retention: Option<String>,
+    #[serde(default)]
+    pub data_sharing: Option<String>,
+}
+
+/// An action an agent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentSpec {
+    /// Its name, `send_report`.
+    #[serde(deserialize_with = "required_text")]
+    pub action: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of its parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema")]
+    pub parameters: Option<Value>,
+}
+
+impl Manifest {
+    /// Reads a manifest. `//` comments are accepted. The text is hostile until it has passed.
+    ///
+    /// # Errors
+    ///
+    /// `MANIFEST_INVALID`, naming field and line.
+    pub fn parse(text: &str) -> Result<Manifest> {
+        if text.len() > MANIFEST_BYTES_MAX {
+            let message = format!("the manifest is larger than {MANIFEST_BYTES_MAX} bytes");
+            return Err(Problem::new(Code::ManifestInvalid, message).into());
+        }
+        let text = without_comments(text);
+        let invalid = |field: &str, error: serde_json::Error| {
+            let (line, column) = (error.line(), error.column());
+            let what = error.to_string();
+            let what = what.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&what);
+            let field = if field == "." { String::new() } else { format!("field `{field}`: ") };
+            Problem::new(Code::ManifestInvalid, format!("the manifest, line {line}: {field}{what}"))
+        };
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let manifest: Manifest = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| invalid(&error.path().to_string(), error.into_inner()))?;
+        json.end().map_err(|error| invalid(".", error))?;
+        manifest.check(&text)?;
+        Ok(manifest)
+    }
+
+    /// Rules that concern more than one field.
+    fn check(&self, text: &str) -> Result<(), Problem> {
+        let invalid = |needle: &str, what: String| {
+            let line =
+                text.find(&format!("\"{needle}\"")).map_or(1, |at| text[..at].matches('\n').count() + 1);
+            Problem::new(Code::ManifestInvalid, format!("the manifest, line {line}: {what}"))
+        };
+        for (capability, _) in &self.scopes {
+            if !self.capabilities.contains(capability) {
+                let what = format!("field `scopes`: {capability} is confined but not among `capabilities`");
+                return Err(invalid("scopes", what));
+            }
+        }
+        let intents = self.intents.as_deref().unwrap_or_default();
+        for (number, intent) in intents.iter().enumerate() {
+            if intents[..number].iter().any(|earlier| earlier.action == intent.action) {
+                let what = format!("field `intents[{number}].action`: `{}` is listed twice", intent.action);
+                return Err(invalid("intents", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what the manifest does not allow, before any guest code runs.
+    ///
+    /// # Errors
+    ///
+    /// `UNDECLARED_ACTION`, naming those that are listed; `INVALID_PARAMETER`, naming the parameter.
+    pub fn admit(&self, action: &str, parameters: &Map<String, Value>) -> Result<(), Problem> {
+        let Some(intents) = &self.intents else { return Ok(()) };
+        let Some(intent) = intents.iter().find(|intent| intent.action == action) else {
+            let listed: Vec<_> = intents.iter().map(|intent| intent.action.as_str()).collect();
+            let message = format!("agent {} does not answer `{action}`", self.id);
+            let hint = format!("it answers: {}", listed.join(", "));
+            return Err(Problem::new(Code::UndeclaredAction, message).hint(hint));
+        };
+        let Some(schema) = &intent.parameters else { return Ok(()) };
+        let validator = validator(schema).expect("compiled when the manifest was read");
+        let parameters = Value::Object(parameters.clone());
+        let Some(error) = validator.iter_errors(&parameters).next() else { return Ok(()) };
+        let at = error.instance_path().to_string();
+        let at = if at.is_empty() { "parameters".to_owned() } else { format!("parameter `{}`", &at[1..]) };
+        Err(Problem::new(Code::InvalidParameter, format!("{at} of `{action}`: {error}"))
+            .hint(format!("its schema: {schema}")))
+    }
+
+    /// The declared JSON type of a parameter, if there is one.
+    pub fn parameter_type(&self, action: &str, parameter: &str) -> Option<&str> {
+        let intent = self.intents.as_ref()?.iter().find(|intent| intent.action == action)?;
+        intent.parameters.as_ref()?.get("properties")?.get(parameter)?.get("type")?.as_str()
+    }
+}
+
+/// Compiles a schema that a stranger wrote: no file or network is read for `$ref`, and patterns match in linear time.
+fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    jsonschema::options()
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| error.to_string())
+}
+
+fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    let schema = Value::deserialize(deserializer)?;
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err(D::Error::custom("the schema of parameters must have `\"type\": \"object\"`"));
+    }
+    validator(&schema).map_err(|error| D::Error::custom(format!("not a JSON Schema: {error}")))?;
+    Ok(Some(schema))
+}
+
+fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom("may not be empty"));
+    }
+    Ok(text)
+}
+
+fn agent_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    if id.len() > 128 || id.split('.').count() < 2 || !id.split('.').all(is_label) {
+        return Err(D::Error::custom(
+            "must be a reverse-domain name in lower case such as `com.yourcompany.agent.name`",
+        ));
+    }
+    Ok(id)
+}
+
+/// The same text with `//` comments blanked, so that lines and columns stay where they are.
+pub fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut in_text, mut escaped, mut in_comment) = (false, false, false);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' => in_comment = false,
+            _ if in_comment => {
+                out.push(' ');
+                continue;
+            }
+            _ if escaped => escaped = false,
+            '\\' if in_text => escaped = true,
+            '"' => in_text = !in_text,
+            '/' if !in_text && chars.peek() == Some(&'/') => {
+                in_comment = true;
+                out.push(' ');
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const MINIMAL: &str =
+        r#"{"id":"com.x.a","name":"A","version":"1.0.0","description":"","capabilities":["messages.read"]}"#;
+
+    fn error(text: &str) -> String {
+        Manifest::parse(text).unwrap_err().to_string()
+    }
+
+    fn with(field: &str) -> String {
+        format!("{},\n{field}}}", &MINIMAL[..MINIMAL.len() - 1])
+    }
+
+    #[test]
+    fn a_minimal_manifest_is_enough() {
+        let manifest = Manifest::parse(MINIMAL).unwrap();
+        assert_eq!(manifest.capabilities, [Capability::MessagesRead]);
+        assert!(manifest.admit("anything", &Map::new()).is_ok());
+    }
+
+    #[test]
+    fn comments_are_removed_and_urls_are_not() {
+        let text = with("\"homepage\": \"https://x.com\" // not \"this\"\n");
+        assert_eq!(Manifest::parse(&text).unwrap().homepage.as_deref(), Some("https://x.com"));
+    }
+
+    #[test]
+    fn errors_name_field_and_line() {
+        assert_eq!(
+            error(&with("\"scopes\": {\"messages.send\": []}")),
+            "the manifest, line 2: field `scopes`: messages.send is confined but not among `capabilities`"
+        );
+        let unknown = error(&with("\"scope\": {}"));
+        assert!(
+            unknown.starts_with("the manifest, line 2: field `scope`: unknown field `scope`"),
+            "{unknown}"
+        );
+        let bad = error(&MINIMAL.replace("messages.read", "mail"));
+        assert!(
+            bad.starts_with("the manifest, line 1: field `capabilities[0]`: unknown variant `mail`"),
+            "{bad}"
+        );
+        assert!(error(&MINIMAL.replace("1.0.0", "one")).contains("field `version`"));
+        assert!(error(&MINIMAL.replace("com.x.a", "Agent")).contains("field `id`"));
+        assert!(error(&format!("{MINIMAL} x")).contains("line 1"));
+        assert!(error("{").contains("line 1"));
+        assert!(error(&" ".repeat(MANIFEST_BYTES_MAX + 1)).contains("larger"));
+    }
+
+    #[test]
+    fn an_unlisted_action_and_bad_parameters_are_refused() {
+        let intents = r#""intents":[{"action":"go","description":"","parameters":
+            {"type":"object","properties":{"n":{"type":"integer","maximum":3}},"required":["n"]}}]"#;
+        let manifest = Manifest::parse(&with(intents)).unwrap();
+        let parameters = |value: Value| value.as_object().unwrap().clone();
+        assert!(manifest.admit("go", &parameters(json!({"n": 1}))).is_ok());
+        let problem = manifest.admit("stop", &Map::new()).unwrap_err();
+        assert_eq!((problem.code, problem.hint.as_deref()), (Code::UndeclaredAction, Some("it answers: go")));
+        let problem = manifest.admit("go", &parameters(json!({"n": 9}))).unwrap_err();
+        assert_eq!(problem.code, Code::InvalidParameter);
+        assert!(problem.message.contains("parameter `n`"), "{}", problem.message);
+        assert_eq!(manifest.admit("go", &Map::new()).unwrap_err().code, Code::InvalidParameter);
+        assert_eq!(manifest.parameter_type("go", "n"), Some("integer"));
+    }
+
+    #[test]
+    fn a_schema_must_compile_and_may_not_reach_outside() {
+        for schema in [
+            r#"{"type":"object","properties":{"a":{"type":"nonsense"}}}"#,
+            r#"{"type":"string"}"#,
+            r#"{"type":"object","$ref":"https://example.com/schema.json"}"#,
+        ] {
+            let text = with(&format!("\"intents\":[{{\"action\":\"go\",\"parameters\":{schema}}}]"));
+            assert!(error(&text).contains("intents[0].parameters"), "{schema}: {}", error(&text));
+        }
+    }
+}

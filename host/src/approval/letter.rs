@@ -1,0 +1,150 @@
+//! From an action to the bytes of a mail, and back.
+//!
+//! Pure: the date is that of the decision, the Message-ID follows from the approval, and there is one part and hence no
+//! boundary. Bcc is in the action and in the envelope, never in the bytes.
+
+use super::{Action, BodyKind};
+use crate::clock::Millis;
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, Message};
+use mail_parser::{HeaderValue, MessageParser, MimeHeaders as _};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The Message-ID of the message an approval lets out, without angle brackets. Also names its file.
+pub fn message_id(approval: &str, action: &Action) -> String {
+    let domain = action.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    format!("{approval}.{}@{domain}", &action.digest().to_string()[..16])
+}
+
+/// The bytes that leave, RFC 5322.
+///
+/// # Errors
+///
+/// When an address of the action is none, which its rules have excluded before.
+pub fn render(action: &Action, message_id: &str, decided: Millis) -> anyhow::Result<Vec<u8>> {
+    let mailbox = |address: &String| anyhow::Ok(Mailbox::new(None, address.parse()?));
+    let date = UNIX_EPOCH + Duration::from_millis(decided.max(0) as u64);
+    let mut builder = Message::builder()
+        .from(mailbox(&action.from)?)
+        .subject(action.subject.clone())
+        .date(date)
+        .message_id(Some(format!("<{message_id}>")));
+    for address in &action.to {
+        builder = builder.to(mailbox(address)?);
+    }
+    for address in &action.cc {
+        builder = builder.cc(mailbox(address)?);
+    }
+    if action.to.is_empty() {
+        anyhow::bail!("a message needs a recipient");
+    }
+    // Lines end in CRLF on the wire. A body that has carriage returns of its own travels as base64, so that each of
+    // them arrives.
+    let encoding = match action.body.contains('\r') {
+        true => ContentTransferEncoding::Base64,
+        false => ContentTransferEncoding::QuotedPrintable,
+    };
+    let body = Body::new_with_encoding(action.body.clone().into_bytes(), encoding)
+        .map_err(|_| anyhow::anyhow!("the body cannot be encoded"))?;
+    let kind = match action.body_kind {
+        BodyKind::Text => ContentType::TEXT_PLAIN,
+        BodyKind::Html => ContentType::TEXT_HTML,
+    };
+    Ok(builder.header(kind).body(body)?.formatted())
+}
+
+/// Reads rendered bytes back into the action they carry. `of` supplies what is not in the bytes: whose it is, and the
+/// blind recipients of the envelope. `None` if the bytes are not a mail of this form.
+pub fn parse(bytes: &[u8], of: &Action) -> Option<Action> {
+    let mail = MessageParser::default().parse(bytes)?;
+    let addresses = |value: &HeaderValue<'_>| -> Option<Vec<String>> {
+        let HeaderValue::Address(list) = value else {
+            return matches!(value, HeaderValue::Empty).then(Vec::new);
+        };
+        list.iter().map(|address| Some(address.address()?.to_owned())).collect()
+    };
+    let header = |name: &'static str| match mail.header(name) {
+        Some(value) => addresses(value),
+        None => Some(Vec::new()),
+    };
+    let part = mail.part(0)?;
+    let kind = part.content_type()?;
+    let text = match &part.body {
+        mail_parser::PartType::Text(text) | mail_parser::PartType::Html(text) => text.to_string(),
+        _ => return None,
+    };
+    let exact = part.content_transfer_encoding()?.eq_ignore_ascii_case("base64");
+    Some(
+        Action {
+            from: header("From")?.pop()?,
+            to: header("To")?,
+            cc: header("Cc")?,
+            subject: mail.subject().unwrap_or_default().to_owned(),
+            body_kind: match kind.subtype()? {
+                "plain" => BodyKind::Text,
+                "html" => BodyKind::Html,
+                _ => return None,
+            },
+            body: if exact { text } else { text.replace("\r\n", "\n") },
+            ..of.clone()
+        }
+        .canonical(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::action::tests::sample;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes(action: &Action) -> Vec<u8> {
+        render(action, &message_id("appr_1", action), 1_700_000_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_letter_is_readable_and_leaves_bcc_out() {
+        let action = Action { bcc: vec!["secret@x.com".into()], ..sample() };
+        let text = String::from_utf8(bytes(&action)).unwrap();
+        assert!(text.contains("To: team@company.com\r\n"), "{text}");
+        assert!(text.contains("Subject: Q4 2024 Report\r\n"), "{text}");
+        assert!(text.contains("Attached is the quarterly report for review."), "{text}");
+        assert!(text.contains("Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn rendering_is_pure() {
+        assert_eq!(bytes(&sample()), bytes(&sample()));
+    }
+
+    fn subject() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[ -~]{0,120}",
+            "\\PC{0,120}",
+            "(=\\?utf-8\\?q\\?x\\?= ?){0,3}",
+            " {0,3}[a-z ]{0,90} {0,3}"
+        ]
+    }
+
+    fn body() -> impl Strategy<Value = String> {
+        prop_oneof!["[ -~\r\n\t=.]{0,400}", "(\\PC|\r|\n|\t){0,200}", "(\\.\n|From x\n| \n|\n){0,9}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        #[test]
+        fn parsing_the_letter_back_gives_the_same_digest(
+            subject in subject(), body in body(), html in any::<bool>(),
+            to in prop::collection::vec("[a-z0-9+_-]{1,40}@[a-z]{1,30}\\.[a-z]{2,3}", 1..12),
+            cc in prop::collection::vec("[a-z0-9+_-]{1,40}@[a-z]{1,30}\\.[a-z]{2,3}", 0..12),
+        ) {
+            let body_kind = if html { BodyKind::Html } else { BodyKind::Text };
+            let action = Action { subject, body, body_kind, to, cc, bcc: vec!["b@c.d".into()], ..sample() }.canonical();
+            let parsed = parse(&bytes(&action), &action).unwrap();
+            prop_assert_eq!(parsed.differs(&action), Vec::<&str>::new(), "{}", String::from_utf8_lossy(&bytes(&action)));
+            prop_assert_eq!(parsed.digest(), action.digest());
+        }
+    }
+}

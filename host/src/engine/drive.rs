@@ -1,0 +1,325 @@
+//! From picking a run up to putting it down: segments, look-ahead, and the commit at the end.
+
+use super::run::{End, Outcome, Segment, too_many_asks};
+use super::{Compiled, Engine};
+use crate::approval::binding::{Found, bind, question_digest};
+use crate::approval::{
+    ASKS_PER_RUN_MAX, Action, Approval, Binding, PENDING_MS, PENDING_PER_AGENT_MAX, Words, decision::State,
+};
+use crate::authority::Authority;
+use crate::clock::Clock;
+use crate::intent::{Intent, Reason, Status};
+use crate::journal::{
+    Answer, Ask, Change, Commit, Committed, Entry, Ledger, Mode, NewApproval, Record, Stop,
+};
+use crate::refusals::{Code, Refusal};
+use crate::tools::Identity;
+use crate::tools::approval::{REQUEST, answer};
+use crate::tools::messages::{Mailbox, rules};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A run as the store has it.
+pub struct Pickup {
+    /// The intent, running.
+    pub intent: Intent,
+    /// Its journal.
+    pub entries: Vec<Entry>,
+    /// What people have decided in it.
+    pub approvals: Vec<Approval>,
+    /// What the agent may do now.
+    pub authority: Authority,
+    /// The account mail leaves from.
+    pub from: String,
+}
+
+/// What a run reaches outside the engine.
+#[derive(Clone)]
+pub struct Ports {
+    /// Time.
+    pub clock: Arc<Clock>,
+    /// Where commits go.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where mail is.
+    pub mailbox: Arc<dyn Mailbox>,
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// It waits for a person.
+    Waiting,
+    /// It has ended.
+    Ended,
+    /// Somebody cancelled it meanwhile.
+    Lost,
+}
+
+/// What is carried from one segment to the next within one pickup.
+struct Drive<'a> {
+    engine: &'a Engine,
+    compiled: &'a Compiled,
+    ports: &'a Ports,
+    intent: Intent,
+    identity: Identity,
+    authority: Authority,
+    entries: Vec<Entry>,
+    durable: usize,
+    generation: u64,
+    approvals: Vec<Approval>,
+    fuel_max: u64,
+    deadline: Instant,
+}
+
+impl Engine {
+    /// Drives a run until it waits, ends or is lost. Every way out has been committed.
+    ///
+    /// # Errors
+    ///
+    /// Faults of the host. The run stays as its last commit left it and can be picked up again.
+    pub async fn drive(&self, compiled: &Compiled, pickup: Pickup, ports: &Ports) -> anyhow::Result<Driven> {
+        let Pickup { intent, entries, approvals, authority, from } = pickup;
+        let identity = Identity {
+            tenant: intent.tenant.clone(),
+            user: intent.user.clone(),
+            intent: intent.id.clone(),
+            run: intent.run,
+            agent: intent.digest,
+            from,
+        };
+        let drive = Drive {
+            engine: self,
+            compiled,
+            ports,
+            identity,
+            authority,
+            durable: entries.len(),
+            entries,
+            generation: intent.generation,
+            approvals,
+            // A replay may use what the run had used, and a little more; what lies beyond is this segment's.
+            fuel_max: intent.fuel + intent.fuel / 64 + self.limits.fuel_max,
+            deadline: Instant::now() + self.limits.wall_max,
+            intent,
+        };
+        drive.run().await
+    }
+}
+
+impl Drive<'_> {
+    async fn run(mut self) -> anyhow::Result<Driven> {
+        loop {
+            let (entries, approvals) = (self.entries.clone(), self.approvals.clone());
+            let outcome = self.segment(entries, self.durable, approvals, Mode::Live).await?;
+            let Outcome { end, record, approvals, log, fuel } = outcome;
+            let Record { entries, durable, generation, asked } = record;
+            (self.entries, self.durable, self.generation, self.approvals) =
+                (entries, durable, generation, approvals);
+            let change = match end {
+                End::Card(card) => self.end(Status::Done, Some(card), None, log, fuel),
+                End::Nothing => self.end(Status::Done, None, None, log, fuel),
+                End::Broken(code, message) => {
+                    self.end(Status::Stopped, None, Some(Reason { code, message }), log, fuel)
+                }
+                End::Stop(Stop::Ask(words)) => {
+                    let request = asked.unwrap_or_default();
+                    match self.ask(words, &request).await? {
+                        Ok((approval, suffix)) => {
+                            Change::Ask { approval: Box::new(approval), suffix, uses: None, log, fuel }
+                        }
+                        Err(refusal) => {
+                            self.refuse(request, refusal);
+                            continue;
+                        }
+                    }
+                }
+                End::Stop(Stop::Park { action, hold }) => Change::Ask {
+                    approval: Box::new(self.park(*action, &hold)?),
+                    suffix: Vec::new(),
+                    uses: Some(hold),
+                    log,
+                    fuel,
+                },
+                End::Stop(Stop::Lost) => return Ok(Driven::Lost),
+                End::Stop(Stop::Limit(code)) => {
+                    let message = "the run reached a limit of its journal".to_owned();
+                    self.end(Status::Stopped, None, Some(Reason { code, message }), log, fuel)
+                }
+                End::Stop(stop @ Stop::Diverged { .. }) => {
+                    let reason = Reason { code: Code::ReplayDiverged, message: stop.to_string() };
+                    self.end(Status::Stopped, None, Some(reason), log, fuel)
+                }
+                End::Stop(stop @ (Stop::Found(_) | Stop::Barred(_))) => {
+                    anyhow::bail!("a live run stopped as a branch does: {stop}")
+                }
+            };
+            let waits = match &change {
+                Change::Ask { approval, .. } => Some(approval.ask.clone().map(|ask| ask.request)),
+                _ => None,
+            };
+            let (intent, generation, first) = (self.intent.id.clone(), self.generation, self.durable);
+            let entries = self.entries[self.durable..].to_vec();
+            let at_ms = self.ports.clock.now();
+            let commit = Commit { intent, generation, first, entries, at_ms, change };
+            match (self.ports.ledger.commit(commit).await?, waits) {
+                (Committed::Durable(_), Some(_)) => return Ok(Driven::Waiting),
+                (Committed::Durable(_), None) => return Ok(Driven::Ended),
+                (Committed::Lost, _) => return Ok(Driven::Lost),
+                (Committed::Crowded, Some(request)) => {
+                    let limit = PENDING_PER_AGENT_MAX as usize;
+                    let refusal = too_many_asks(limit, "of this agent are pending");
+                    match request {
+                        Some(request) => self.refuse(request, refusal),
+                        // A parked send cannot be refused as an ask can; its hold lapses instead.
+                        None => self.withdraw_holds(),
+                    }
+                }
+                // The hold was revoked or has expired since the run was picked up: the send is judged again.
+                (Committed::Withdrawn, _) => self.withdraw_holds(),
+                (Committed::Crowded, None) => anyhow::bail!("an end of a run was refused as an ask is"),
+            }
+        }
+    }
+
+    async fn segment(
+        &self,
+        entries: Vec<Entry>,
+        durable: usize,
+        approvals: Vec<Approval>,
+        mode: Mode,
+    ) -> anyhow::Result<Outcome> {
+        let segment = Segment {
+            compiled: self.compiled,
+            intent: &self.intent,
+            identity: self.identity.clone(),
+            authority: self.authority.clone(),
+            mailbox: self.ports.mailbox.clone(),
+            clock: self.ports.clock.clone(),
+            ledger: self.ports.ledger.clone(),
+            entries,
+            durable,
+            generation: self.generation,
+            approvals,
+            mode,
+            fuel: self.fuel_max,
+            deadline: self.deadline,
+        };
+        self.engine.execute(segment).await
+    }
+
+    /// Looks ahead and fixes what the answer will be about; or gives the refusal the ask hears.
+    async fn ask(
+        &self,
+        words: Words,
+        request: &str,
+    ) -> anyhow::Result<Result<(NewApproval, Vec<Entry>), Refusal>> {
+        let asks = self.entries.iter().filter(|entry| entry.call == REQUEST.name).count();
+        if asks >= ASKS_PER_RUN_MAX {
+            return Ok(Err(too_many_asks(ASKS_PER_RUN_MAX, "in one run")));
+        }
+        let asked_ms = self.ports.clock.now();
+        let id = self.ports.clock.id("appr_");
+        let answer = |approved| serde_json::to_string(&answer(&id, approved, asked_ms));
+        let ask = Ask { request: request.to_owned(), yes: answer(true)?, no: answer(false)? };
+        let mut approval = NewApproval {
+            binding: Binding::Hold,
+            digest: question_digest(&self.identity.action(), &words),
+            action: None,
+            words,
+            ask: Some(ask.clone()),
+            id,
+            asked_ms,
+            expires_ms: asked_ms + PENDING_MS,
+        };
+        let (found, suffix) = match self.look_ahead(&approval, ask).await? {
+            Ok(ahead) => ahead,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let declared = approval.words.declared();
+        let declared = declared.and_then(|message| rules::declared(&self.authority, &self.identity, message));
+        (approval.binding, approval.action) = bind(found, declared, &self.approvals);
+        if let Some(action) = &approval.action {
+            approval.digest = action.digest();
+        }
+        Ok(Ok((approval, suffix)))
+    }
+
+    /// Runs the agent ahead on a branch, with a provisional yes and all effects off, to its next guarded call.
+    ///
+    /// The branch hears exactly what the run will hear on yes, so what it does is what the run will do.
+    async fn look_ahead(
+        &self,
+        approval: &NewApproval,
+        ask: Ask,
+    ) -> anyhow::Result<Result<(Found, Vec<Entry>), Refusal>> {
+        let mut entries = self.entries.clone();
+        let yes = Answer::Value(ask.yes);
+        let at_ms = approval.asked_ms;
+        entries.push(Entry { call: REQUEST.name.into(), request: ask.request, answer: yes, at_ms });
+        let fork = entries.len();
+        let mut approvals = self.approvals.clone();
+        approvals.push(Approval {
+            id: approval.id.clone(),
+            state: State::Approved,
+            binding: approval.binding,
+            digest: approval.digest,
+            action: None,
+            words: approval.words.clone(),
+            asked_ms: approval.asked_ms,
+            expires_ms: approval.expires_ms,
+        });
+        let outcome = self.segment(entries, fork, approvals, Mode::Branch).await?;
+        let found = match outcome.end {
+            End::Stop(Stop::Found(action)) => Found::Action(action),
+            End::Stop(Stop::Barred(refusal)) => return Ok(Err(refusal)),
+            End::Card(_) | End::Nothing => Found::Nothing,
+            End::Stop(_) | End::Broken(..) => Found::Unknown,
+        };
+        let mut entries = outcome.record.entries;
+        Ok(Ok((found, entries.split_off(fork.min(entries.len())))))
+    }
+
+    /// The approval of a send that came after a hold: the person is shown the whole message.
+    fn park(&self, action: Action, hold: &str) -> anyhow::Result<NewApproval> {
+        let words = self.approvals.iter().find(|approval| approval.id == hold).map(|hold| hold.words.clone());
+        let asked_ms = self.ports.clock.now();
+        Ok(NewApproval {
+            id: self.ports.clock.id("appr_"),
+            binding: Binding::Exact,
+            digest: action.digest(),
+            action: Some(action),
+            words: words.ok_or_else(|| anyhow::anyhow!("a send was parked on an unknown hold {hold}"))?,
+            ask: None,
+            asked_ms,
+            expires_ms: asked_ms + PENDING_MS,
+        })
+    }
+
+    /// Records a refusal as the answer of the ask, so that the run goes on behind it.
+    fn refuse(&mut self, request: String, refusal: Refusal) {
+        let at_ms = self.ports.clock.now();
+        self.entries.push(Entry {
+            call: REQUEST.name.into(),
+            request,
+            answer: Answer::Refused(refusal),
+            at_ms,
+        });
+    }
+
+    fn withdraw_holds(&mut self) {
+        let holds = self.approvals.iter_mut().filter(|approval| approval.binding == Binding::Hold);
+        holds.for_each(|hold| hold.state = State::Cancelled);
+    }
+
+    fn end(
+        &self,
+        status: Status,
+        card: Option<Value>,
+        reason: Option<Reason>,
+        log: String,
+        fuel: u64,
+    ) -> Change {
+        Change::End { status, card, reason, log, fuel }
+    }
+}

@@ -1,0 +1,154 @@
+//! What is asked of an agent, and the life of its run: a pure machine.
+
+use crate::clock::Millis;
+use crate::digest::Digest;
+use crate::refusals::Code;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The longest parameters, in bytes of JSON text.
+pub const PARAMETERS_BYTES_MAX: usize = 64 * 1024;
+/// The longest text a user may type, in bytes.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Where an intent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Its run executes, or can be picked up.
+    Running,
+    /// Its run is put down until a person has decided.
+    Waiting,
+    /// The agent answered.
+    Done,
+    /// The run was stopped: a crash, a limit, a divergence.
+    Stopped,
+    /// A person cancelled it.
+    Cancelled,
+}
+
+impl Status {
+    /// The status as written in the store and in scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Waiting => "waiting",
+            Status::Done => "done",
+            Status::Stopped => "stopped",
+            Status::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing can happen to it any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Status::Done | Status::Stopped | Status::Cancelled)
+    }
+}
+
+/// Something that happens to an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its run asks a person.
+    Ask,
+    /// The person has decided, or the time to decide is over.
+    Wake,
+    /// Its run ends in this status.
+    End(Status),
+    /// A person cancels it.
+    Cancel,
+}
+
+/// The next status; `None` where the event cannot happen.
+pub fn next(status: Status, event: Event) -> Option<Status> {
+    match (status, event) {
+        (Status::Running, Event::Ask) => Some(Status::Waiting),
+        (Status::Waiting, Event::Wake) => Some(Status::Running),
+        (Status::Running, Event::End(end @ (Status::Done | Status::Stopped))) => Some(end),
+        (Status::Running | Status::Waiting, Event::Cancel) => Some(Status::Cancelled),
+        _ => None,
+    }
+}
+
+/// What is asked of an agent, and the facts its run is replayed from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// `int_…`
+    pub id: String,
+    /// Whose host.
+    pub tenant: String,
+    /// On whose behalf.
+    pub user: String,
+    /// The agent's id.
+    pub agent: String,
+    /// SHA-256 of the component the run started with. A newer build never takes over.
+    pub digest: Digest,
+    /// What is asked.
+    pub action: String,
+    /// With what.
+    pub parameters: Map<String, Value>,
+    /// What the user typed.
+    pub text: Option<String>,
+    /// Which attempt this is. A retry is an intent of its own, so today it is always 1.
+    pub run: u32,
+    /// Everything the guest sees as random follows from it.
+    pub seed: [u8; 32],
+    /// When it was submitted; the guest's clock starts here.
+    pub submitted_ms: Millis,
+    /// Where it is.
+    pub status: Status,
+    /// Counts commits. Whoever holds an older number has lost the run.
+    pub generation: u64,
+    /// Fuel used up to where it was put down.
+    pub fuel: u64,
+    /// The agent's answer.
+    pub card: Option<Value>,
+    /// Why it was stopped.
+    pub reason: Option<Reason>,
+    /// What the agent printed.
+    pub log: String,
+    /// The intent this one repeats.
+    pub retry_of: Option<String>,
+    /// Its last change.
+    pub updated_ms: Millis,
+}
+
+/// Why a run was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// One of the codes for operators.
+    pub code: Code,
+    /// What happened.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Status; 5] =
+        [Status::Running, Status::Waiting, Status::Done, Status::Stopped, Status::Cancelled];
+
+    #[test]
+    fn nothing_happens_to_an_intent_that_has_ended() {
+        for status in ALL.into_iter().filter(|status| status.is_final()) {
+            for event in [Event::Ask, Event::Wake, Event::End(Status::Done), Event::Cancel] {
+                assert_eq!(next(status, event), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_waiting_intent_goes_on_or_is_cancelled_but_never_ends_by_itself() {
+        assert_eq!(next(Status::Waiting, Event::Wake), Some(Status::Running));
+        assert_eq!(next(Status::Waiting, Event::Cancel), Some(Status::Cancelled));
+        assert_eq!(next(Status::Waiting, Event::End(Status::Done)), None);
+    }
+
+    #[test]
+    fn a_run_ends_done_or_stopped_and_nothing_else() {
+        for status in ALL {
+            let ends = next(Status::Running, Event::End(status)).is_some();
+            assert_eq!(ends, matches!(status, Status::Done | Status::Stopped));
+        }
+    }
+}

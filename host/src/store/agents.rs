@@ -1,0 +1,242 @@
+//! Components, agents and grants.
+
+use super::{Store, json, touch};
+use crate::agent::{Installed, Manifest, Package};
+use crate::authority::{Capability, Scopes};
+use crate::clock::Millis;
+use crate::digest::Digest;
+use crate::refusals::{Code, Problem, Result};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::collections::BTreeSet;
+
+/// An agent as listed: what is installed, and what one user has granted it.
+#[derive(Clone, Debug)]
+pub struct AgentRow {
+    /// What is installed.
+    pub installed: Installed,
+    /// What the user has granted to this digest.
+    pub grants: BTreeSet<Capability>,
+}
+
+impl Store {
+    /// Installs a component, in place of whatever had its id. With `keep_grants`, what the digest before had been
+    /// granted is granted to this one, as far as its manifest declares it.
+    pub async fn install(
+        &self,
+        tenant: &str,
+        package: Package,
+        manifest: &Manifest,
+        keep_grants: bool,
+        now: Millis,
+        by: &str,
+    ) -> Result<()> {
+        let (tenant, by, manifest) = (tenant.to_owned(), by.to_owned(), manifest.clone());
+        self.write(move |db| {
+            touch(db, now)?;
+            let digest = package.digest.0;
+            let text = serde_json::to_string(&manifest).expect("JSON serializes");
+            // The manifest may stand beside the component, and so may be another than that of an earlier install.
+            db.execute(
+                "INSERT INTO component VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET manifest = ?3",
+                params![digest, package.bytes, text],
+            )?;
+            let before: Option<[u8; 32]> = db
+                .query_row(
+                    "SELECT digest FROM agent WHERE tenant = ?1 AND id = ?2",
+                    params![tenant, manifest.id],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if let Some(before) = before.filter(|before| keep_grants && *before != digest) {
+                db.execute(
+                    "INSERT OR IGNORE INTO capability_grant \
+                     SELECT tenant, user, agent, ?1, capability, ?2, ?3 FROM capability_grant \
+                     WHERE tenant = ?4 AND agent = ?5 AND digest = ?6",
+                    params![digest, now, by, tenant, manifest.id, before],
+                )?;
+            }
+            db.execute(
+                "INSERT INTO agent VALUES (?1, ?2, ?3, ?4, ?5) \
+                 ON CONFLICT DO UPDATE SET digest = ?3, installed_ms = ?4, installed_by = ?5",
+                params![tenant, manifest.id, digest, now, by],
+            )?;
+            sweep(db)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The agent `id`, with what `user` has granted it.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`.
+    pub fn agent(&self, tenant: &str, user: &str, id: &str) -> Result<AgentRow> {
+        self.read(|db| {
+            let sql = format!("{SELECT} WHERE tenant = ?1 AND id = ?2");
+            let installed =
+                db.query_row(&sql, [tenant, id], installed).optional()?.ok_or_else(|| unknown(id))?;
+            Ok(AgentRow { grants: grants(db, tenant, user, id, installed.digest)?, installed })
+        })
+    }
+
+    /// All agents, by id.
+    pub fn agents(&self, tenant: &str, user: &str) -> Result<Vec<AgentRow>> {
+        self.read(|db| {
+            let mut statement = db.prepare(&format!("{SELECT} WHERE tenant = ?1 ORDER BY id"))?;
+            let all = statement.query_map([tenant], installed)?.collect::<Result<Vec<_>, _>>()?;
+            all.into_iter()
+                .map(|installed| {
+                    let grants = grants(db, tenant, user, &installed.manifest.id, installed.digest)?;
+                    Ok(AgentRow { grants, installed })
+                })
+                .collect()
+        })
+    }
+
+    /// Grants capabilities to the digest that is installed now.
+    pub async fn grant(
+        &self,
+        (tenant, user, id): (&str, &str, &str),
+        digest: Digest,
+        capabilities: &[Capability],
+        now: Millis,
+        by: &str,
+    ) -> Result<()> {
+        let key = (tenant.to_owned(), user.to_owned(), id.to_owned(), by.to_owned());
+        let capabilities = capabilities.to_vec();
+        self.write(move |db| {
+            touch(db, now)?;
+            let (tenant, user, id, by) = key;
+            for capability in capabilities {
+                db.execute(
+                    "INSERT OR IGNORE INTO capability_grant VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![tenant, user, id, digest.0, capability.name(), now, by],
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes capabilities away from every digest of an agent, and cancels what was signed under them.
+    pub async fn revoke(
+        &self,
+        (tenant, user, id): (&str, &str, &str),
+        capabilities: &[Capability],
+        now: Millis,
+    ) -> Result<()> {
+        let key = (tenant.to_owned(), user.to_owned(), id.to_owned());
+        let capabilities = capabilities.to_vec();
+        self.write(move |db| {
+            touch(db, now)?;
+            let (tenant, user, id) = key;
+            for capability in &capabilities {
+                db.execute(
+                    "DELETE FROM capability_grant \
+                     WHERE tenant = ?1 AND user = ?2 AND agent = ?3 AND capability = ?4",
+                    params![tenant, user, id, capability.name()],
+                )?;
+            }
+            if capabilities.contains(&Capability::MessagesSend) {
+                super::decisions::cancel_approved_of_agent(db, &tenant, &user, &id, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes an agent and its grants.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `AGENT_IN_USE` while intents of it have not ended.
+    pub async fn remove(&self, tenant: &str, id: &str) -> Result<()> {
+        let (tenant, id) = (tenant.to_owned(), id.to_owned());
+        self.write(move |db| {
+            let open: i64 = db.query_row(
+                "SELECT count(*) FROM intent WHERE tenant = ?1 AND agent = ?2 AND status IN ('running', 'waiting')",
+                params![tenant, id],
+                |row| row.get(0),
+            )?;
+            if open > 0 {
+                return Err(Problem::new(Code::AgentInUse, format!("agent {id} has {open} unfinished intents"))
+                    .hint("finish or cancel them first: `countersign intent list`")
+                    .into());
+            }
+            if db.execute("DELETE FROM agent WHERE tenant = ?1 AND id = ?2", params![tenant, id])? == 0 {
+                return Err(unknown(&id).into());
+            }
+            db.execute("DELETE FROM capability_grant WHERE tenant = ?1 AND agent = ?2", params![tenant, id])?;
+            sweep(db)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The bytes of a component.
+    pub fn component(&self, digest: Digest) -> Result<Vec<u8>> {
+        self.read(|db| {
+            let sql = "SELECT bytes FROM component WHERE digest = ?1";
+            Ok(db.query_row(sql, [digest.0], |row| row.get(0))?)
+        })
+    }
+
+    /// What the agent of a run may do now, at the digest the run started with.
+    pub fn authority(
+        &self,
+        tenant: &str,
+        user: &str,
+        agent: &str,
+        digest: Digest,
+    ) -> Result<(BTreeSet<Capability>, Scopes)> {
+        self.read(|db| {
+            let sql = "SELECT manifest FROM component WHERE digest = ?1";
+            let manifest: Manifest =
+                db.prepare_cached(sql)?.query_row([digest.0], |row| json(&row.get::<_, String>(0)?))?;
+            Ok((grants(db, tenant, user, agent, digest)?, manifest.scopes))
+        })
+    }
+}
+
+const SELECT: &str = "SELECT manifest, digest, length(bytes), installed_ms, installed_by \
+                      FROM agent JOIN component USING (digest)";
+
+fn installed(row: &Row<'_>) -> rusqlite::Result<Installed> {
+    Ok(Installed {
+        manifest: json(&row.get::<_, String>(0)?)?,
+        digest: Digest(row.get(1)?),
+        bytes: row.get::<_, i64>(2)? as u64,
+        installed_ms: row.get(3)?,
+        installed_by: row.get(4)?,
+    })
+}
+
+fn grants(
+    db: &Connection,
+    tenant: &str,
+    user: &str,
+    agent: &str,
+    digest: Digest,
+) -> rusqlite::Result<BTreeSet<Capability>> {
+    let sql = "SELECT capability FROM capability_grant WHERE tenant = ?1 AND user = ?2 AND agent = ?3 AND digest = ?4";
+    let mut statement = db.prepare_cached(sql)?;
+    let names = statement.query_map(params![tenant, user, agent, digest.0], |row| row.get::<_, String>(0))?;
+    names.map(|name| super::named(name?)).collect()
+}
+
+/// Deletes components nobody needs any more: no agent is installed at their digest, and no intent of it goes on.
+fn sweep(db: &Connection) -> rusqlite::Result<()> {
+    db.execute(
+        "DELETE FROM component WHERE digest NOT IN (SELECT digest FROM agent) \
+         AND NOT EXISTS (SELECT 1 FROM intent WHERE intent.digest = component.digest \
+                         AND status IN ('running', 'waiting'))",
+        [],
+    )?;
+    Ok(())
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::new(Code::UnknownId, format!("there is no agent {id}"))
+        .hint("`countersign agent list` shows them all")
+}

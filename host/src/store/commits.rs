@@ -1,0 +1,125 @@
+//! Commits of runs: the answers, and what they did, in one transaction.
+
+use super::{Store, decisions, entries, intents, named, touch};
+use crate::approval::PENDING_PER_AGENT_MAX;
+use crate::approval::decision::Event as Happens;
+use crate::intent::{Event, Status, next};
+use crate::journal::{Change, Commit, Committed, Ledger, NewApproval};
+use crate::refusals::{Error, Result};
+use rusqlite::{Connection, params};
+use std::future::Future;
+use std::pin::Pin;
+
+impl Ledger for Store {
+    fn commit(&self, commit: Commit) -> Pin<Box<dyn Future<Output = anyhow::Result<Committed>> + Send + '_>> {
+        Box::pin(async move {
+            self.write(move |db| apply(db, commit)).await.map_err(|error| match error {
+                Error::Refused(problem) => problem.into(),
+                Error::Fault(error) => error,
+            })
+        })
+    }
+}
+
+/// Who a run belongs to, as far as its commits need it.
+struct Owner {
+    seq: i64,
+    tenant: String,
+    user: String,
+    agent: String,
+}
+
+fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
+    let Commit { intent, generation, first, entries, at_ms, change } = commit;
+    let mut statement =
+        db.prepare_cached("SELECT seq, tenant, user, agent, status, generation FROM intent WHERE id = ?1")?;
+    let (owner, status, found) = statement.query_row([&intent], |row| {
+        let owner = Owner { seq: row.get(0)?, tenant: row.get(1)?, user: row.get(2)?, agent: row.get(3)? };
+        Ok((owner, named::<Status>(row.get(4)?)?, row.get::<_, i64>(5)? as u64))
+    })?;
+    if found != generation || status != Status::Running {
+        return Ok(Committed::Lost);
+    }
+    // Everything that could turn the commit away is looked at before anything is written.
+    match &change {
+        Change::Release { approval, .. } if !decisions::can_use(db, approval, at_ms)? => {
+            return Ok(Committed::Withdrawn);
+        }
+        Change::Ask { uses: Some(hold), .. } if !decisions::can_use(db, hold, at_ms)? => {
+            return Ok(Committed::Withdrawn);
+        }
+        Change::Ask { .. } if pending_of_agent(db, &owner)? >= PENDING_PER_AGENT_MAX => {
+            return Ok(Committed::Crowded);
+        }
+        _ => {}
+    }
+    touch(db, at_ms)?;
+    entries::insert(db, entries::Table::Entry, &owner.seq, first, &entries)?;
+    let next_number = first + entries.len();
+    let (status, output) = match change {
+        Change::Release { approval, message } => {
+            decisions::transition(db, &approval, Happens::Use, at_ms, None)?;
+            decisions::release(db, &approval, &message, at_ms)?;
+            (status, None)
+        }
+        Change::Disarm { approval } => {
+            decisions::transition(db, &approval, Happens::Cancel, at_ms, None)?;
+            (status, None)
+        }
+        Change::Ask { approval, suffix, uses, log, fuel } => {
+            if let Some(hold) = uses {
+                decisions::transition(db, &hold, Happens::Use, at_ms, None)?;
+            }
+            ask(db, &owner, next_number, &approval)?;
+            entries::insert(db, entries::Table::Suffix, &approval.id, 0, &suffix)?;
+            (next(status, Event::Ask).expect("a running intent can ask"), Some((None, None, log, fuel)))
+        }
+        Change::End { status: end, card, reason, log, fuel } => {
+            let reason = reason.map(|reason| serde_json::to_string(&reason).expect("JSON serializes"));
+            decisions::cancel_open_of_intent(db, owner.seq, at_ms)?;
+            let end = next(status, Event::End(end)).expect("a run ends done or stopped");
+            (end, Some((card.map(|card| card.to_string()), reason, log, fuel)))
+        }
+    };
+    intents::set_status(db, owner.seq, status, at_ms)?;
+    if let Some((card, reason, log, fuel)) = output {
+        let sql = "UPDATE intent SET card = ?2, reason = ?3, log = ?4, fuel = ?5 WHERE seq = ?1";
+        db.prepare_cached(sql)?.execute(params![owner.seq, card, reason, log, fuel as i64])?;
+    }
+    Ok(Committed::Durable(generation + 1))
+}
+
+fn pending_of_agent(db: &Connection, owner: &Owner) -> rusqlite::Result<u32> {
+    let sql = "SELECT count(*) FROM approval WHERE tenant = ?1 AND agent = ?2 AND state = 'pending'";
+    db.prepare_cached(sql)?.query_row([&owner.tenant, &owner.agent], |row| row.get(0))
+}
+
+fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusqlite::Result<()> {
+    let words = serde_json::to_string(&new.words).expect("JSON serializes");
+    let binding = serde_json::to_value(new.binding).expect("JSON serializes");
+    let ask = new.ask.as_ref();
+    db.prepare_cached(
+        "INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, content_digest, action, \
+         words, ask_request, ask_yes, ask_no, asked_ms, expires_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?
+    .execute(params![
+        new.id,
+        owner.seq,
+        owner.tenant,
+        owner.user,
+        owner.agent,
+        number as i64,
+        binding.as_str(),
+        new.digest.0,
+        new.action.as_ref().map(|action| action.content_digest().0),
+        new.action.as_ref().map(|action| action.encode()),
+        words,
+        ask.map(|ask| &ask.request),
+        ask.map(|ask| &ask.yes),
+        ask.map(|ask| &ask.no),
+        new.asked_ms,
+        new.expires_ms,
+    ])?;
+    Ok(())
+}

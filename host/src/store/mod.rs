@@ -1,0 +1,280 @@
+//! What is kept: one SQLite database per data folder.
+//!
+//! One thread writes. It takes whatever has been asked for meanwhile into one transaction, a savepoint each, so that
+//! concurrent runs share the cost of a commit and one that fails does not undo the others. Nobody hears that a write
+//! succeeded before the commit has reached the disk. Reads have connections of their own and wait for nobody.
+
+mod agents;
+mod commits;
+mod decisions;
+mod entries;
+mod intents;
+mod mail;
+mod writer;
+
+pub use agents::AgentRow;
+pub use decisions::{Decision, Stored};
+pub use intents::NewIntent;
+pub use mail::{Added, NewMail, Sent};
+
+use crate::refusals::{Code, Error, Problem, Result};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use writer::Writer;
+
+/// The version of the tables. A database of a newer version is refused.
+const SCHEMA_VERSION: i64 = 1;
+/// The oldest SQLite without the bug that could corrupt a database in WAL mode when two connections checkpoint.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// How long a write waits for another process.
+const BUSY: Duration = Duration::from_secs(30);
+/// How many idle connections for reading are kept.
+const READERS_MAX: usize = 8;
+
+/// The database of one data folder.
+pub struct Store {
+    place: Place,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    File(PathBuf),
+    /// Shared by the connections of this process under this name, and gone with the last of them.
+    Memory(String),
+}
+
+impl Store {
+    /// Opens or makes the database at `path`, whose folder exists.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNUSABLE` where SQLite is too old, the settings do not hold, or the database is of a newer version.
+    pub fn open(path: &Path) -> Result<Store> {
+        Store::at(Place::File(path.to_owned()))
+    }
+
+    /// A database in memory, for tests. It is the same store in everything but durability.
+    pub fn in_memory() -> Result<Store> {
+        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Store::at(Place::Memory(format!("file:/countersign-{count}?vfs=memdb")))
+    }
+
+    fn at(place: Place) -> Result<Store> {
+        let mut connection = connect(&place)?;
+        migrate(&mut connection)?;
+        Ok(Store {
+            place,
+            writer: Writer::start(connection).map_err(anyhow::Error::from)?,
+            readers: Mutex::default(),
+        })
+    }
+
+    /// Reads, from whatever has been committed.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self.readers.lock().expect("no holder panics").pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.place)?,
+        };
+        let found = read(&connection);
+        let mut readers = self.readers.lock().expect("no holder panics");
+        if readers.len() < READERS_MAX {
+            readers.push(connection);
+        }
+        found
+    }
+
+    /// Writes, all or nothing. What it returns is on disk.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.write(write).await
+    }
+
+    /// The latest instant the store has seen.
+    pub fn latest(&self) -> Result<i64> {
+        self.read(|db| {
+            Ok(db.query_row("SELECT value FROM meta WHERE key = 'latest_ms'", [], |row| row.get(0))?)
+        })
+    }
+}
+
+/// Remembers the latest instant, so that the host's time does not run below it after a restart.
+fn touch(db: &Connection, now: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'latest_ms' AND value < ?1")?.execute([now])?;
+    Ok(())
+}
+
+fn connect(place: &Place) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let db = match place {
+        Place::File(path) => {
+            private(path)?;
+            Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI)?
+        }
+        Place::Memory(name) => Connection::open_with_flags(name, flags)?,
+    };
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    let on_disk = matches!(place, Place::File(_));
+    check(rusqlite::version_number(), on_disk.then_some(&mode), synchronous)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// Makes the file before SQLite does, readable by its owner only; the files beside it get the same mode.
+fn private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let found = options.open(path).and_then(|file| file.metadata()).map_err(|error| {
+        Problem::new(Code::StoreUnusable, format!("cannot open {}: {error}", path.display()))
+            .hint("check that the data folder exists and belongs to you")
+    })?;
+    if found.mode() & 0o077 != 0 {
+        let message = format!("{} can be read by other users", path.display());
+        return Err(Problem::new(Code::StoreUnusable, message)
+            .hint(format!("run `chmod 600 {}`", path.display()))
+            .into());
+    }
+    Ok(())
+}
+
+/// What a store must promise before it is used.
+fn check(version: i32, journal_mode: Option<&String>, synchronous: i64) -> Result<(), Problem> {
+    let unusable = |message: String| Problem::new(Code::StoreUnusable, message);
+    if version < SQLITE_VERSION_MIN {
+        return Err(unusable(format!(
+            "SQLite {version} may corrupt its log; {SQLITE_VERSION_MIN} is needed"
+        ))
+        .hint("build with the bundled SQLite"));
+    }
+    if journal_mode.is_some_and(|mode| mode != "wal") {
+        return Err(unusable(format!("the database's journal mode is {}, not wal", journal_mode.unwrap()))
+            .hint("put the data folder on a local disk"));
+    }
+    if synchronous < 2 {
+        return Err(unusable(format!("the database syncs at level {synchronous}; FULL is needed"))
+            .hint("do not change `synchronous` in a build of your own"));
+    }
+    Ok(())
+}
+
+fn migrate(db: &mut Connection) -> Result<()> {
+    let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    if version(db)? == 0 {
+        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Another process may have been faster.
+        if version(&transaction)? == 0 {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0)", [])?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
+        }
+    }
+    let found = version(db)?;
+    if found != SCHEMA_VERSION {
+        let message = format!("the database has version {found}; this Countersign knows {SCHEMA_VERSION}");
+        return Err(Problem::new(Code::StoreUnusable, message)
+            .hint("use the Countersign that wrote it, or a newer one")
+            .into());
+    }
+    Ok(())
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Error {
+        Error::Fault(error.into())
+    }
+}
+
+/// Reads a value that the store itself wrote: anything else is damage, and said so.
+fn damaged(what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        0,
+        rusqlite::types::Type::Null,
+        format!("the database is damaged: {what}").into(),
+    )
+}
+
+/// Names of enum variants as they are written in columns.
+fn named<T: serde::de::DeserializeOwned>(name: String) -> rusqlite::Result<T> {
+    serde_json::from_value(serde_json::Value::String(name)).map_err(|error| damaged(&error.to_string()))
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| damaged(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_bundled_sqlite_is_new_enough_and_syncs_fully() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("countersign.db");
+        let store = Store::open(&path).unwrap();
+        store
+            .read(|db| {
+                assert_eq!(db.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?, "wal");
+                assert_eq!(db.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?, 2);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn anything_less_is_refused() {
+        let wal = "wal".to_owned();
+        assert!(check(SQLITE_VERSION_MIN, Some(&wal), 2).is_ok());
+        assert!(check(3_051_002, Some(&wal), 2).is_err());
+        assert!(check(SQLITE_VERSION_MIN, Some(&"delete".to_owned()), 2).is_err());
+        assert!(check(SQLITE_VERSION_MIN, Some(&wal), 1).is_err());
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_or_open_to_others_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("countersign.db");
+        drop(Store::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(Store::open(&path).err().unwrap().to_string().contains("version 99"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Store::open(&path).err().unwrap().to_string().contains("other users"));
+    }
+
+    #[tokio::test]
+    async fn one_failed_write_does_not_undo_the_others_of_its_batch() {
+        let store = Store::in_memory().unwrap();
+        let set = |value: i64, fail: bool| {
+            store.write(move |db| {
+                db.execute("INSERT INTO meta VALUES (?1, 1)", [value])?;
+                match fail {
+                    true => Err(anyhow::anyhow!("on purpose").into()),
+                    false => Ok(()),
+                }
+            })
+        };
+        let (a, b, c) = tokio::join!(set(1, false), set(2, true), set(3, false));
+        assert!(a.is_ok() && b.is_err() && c.is_ok());
+        let count = store.read(|db| {
+            Ok(db.query_row("SELECT count(*) FROM meta WHERE value = 1", [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(count.unwrap(), 2);
+    }
+}

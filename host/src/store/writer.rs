@@ -1,0 +1,109 @@
+//! The one thread that writes.
+
+use crate::refusals::{Error, Result};
+use rusqlite::Connection;
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// How many writes share a commit at most.
+const BATCH_MAX: usize = 64;
+
+/// The way to the writing thread. The thread ends, and closes its connection, when this is dropped.
+pub struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Work>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// A write on its way, whatever it returns.
+trait Work: Send {
+    /// Writes inside its savepoint; says whether the savepoint holds.
+    fn run(&mut self, db: &Connection) -> bool;
+    /// Tells whoever waits. `failed` is why the commit failed, if it did.
+    fn finish(self: Box<Self>, failed: Option<&str>);
+}
+
+struct Write<T, F> {
+    write: Option<F>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Write<T, F> {
+    fn run(&mut self, db: &Connection) -> bool {
+        let write = self.write.take().expect("a write runs once");
+        let result = write(db);
+        let holds = result.is_ok();
+        self.result = Some(result);
+        holds
+    }
+
+    fn finish(self: Box<Self>, failed: Option<&str>) {
+        let result = match failed {
+            Some(why) => Err(Error::Fault(anyhow::anyhow!("{why}"))),
+            None => self.result.expect("a write runs before it finishes"),
+        };
+        // Whoever asked may have gone; the write stands all the same.
+        let _ = self.reply.send(result);
+    }
+}
+
+impl Writer {
+    pub fn start(db: Connection) -> std::io::Result<Writer> {
+        let (queue, works) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || work(&db, &works))?;
+        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let work = Write { write: Some(write), result: None, reply };
+        let stopped = || {
+            anyhow::anyhow!(
+                "the store has stopped after a failed commit; restart to go on from what is on disk"
+            )
+        };
+        let queue = self.queue.as_ref().expect("present until dropped");
+        queue.send(Box::new(work)).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
+    while let Ok(first) = works.recv() {
+        let batch: Vec<_> = std::iter::once(first).chain(works.try_iter().take(BATCH_MAX - 1)).collect();
+        let mut ran = Vec::with_capacity(batch.len());
+        let committed = (|| {
+            db.execute_batch("BEGIN IMMEDIATE")?;
+            for mut work in batch {
+                db.prepare_cached("SAVEPOINT work")?.execute([])?;
+                if !work.run(db) {
+                    db.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                }
+                db.prepare_cached("RELEASE work")?.execute([])?;
+                ran.push(work);
+            }
+            db.execute_batch("COMMIT")
+        })();
+        let failed = committed.err().map(|error| format!("nothing was written: {error}"));
+        ran.into_iter().for_each(|work| work.finish(failed.as_deref()));
+        if let Some(why) = failed {
+            // After a failed sync the kernel may have dropped what it could not write while calling it clean. What is
+            // true is on disk; only a fresh start reads it from there.
+            tracing::error!(blame = "host", "the store stops: {why}");
+            let _ = db.execute_batch("ROLLBACK");
+            return;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The guest's side of the counter.
+
+use super::{LIST, Mail, SEND, View, rules};
+use crate::approval::binding::{Judgement, judge, required};
+use crate::approval::decision::State;
+use crate::authority::{Capability, confine};
+use crate::clock::rfc3339;
+use crate::journal::{Change, Live, Mode, Stop, ToolError};
+use crate::tools::bindings::messages::messages::{Filter, Host, Message, Outgoing, Sent};
+use crate::tools::{into_guest, types};
+
+impl types::Host for View<'_> {
+    fn convert_tool_error(&mut self, error: ToolError) -> wasmtime::Result<types::ToolError> {
+        into_guest(error)
+    }
+}
+
+impl Host for View<'_> {
+    async fn list(&mut self, filter: Filter) -> Result<Vec<Message>, ToolError> {
+        let View { authority, identity, journal, mailbox, .. } = self;
+        let live = async {
+            let permit = authority.admit(&LIST)?;
+            let query = rules::query(&filter)?;
+            confine(&permit, Capability::MessagesRead, query.from.as_deref())?;
+            let found = mailbox.list(permit, &identity.tenant, &identity.user, query).await?;
+            Ok(Live::answer(found.into_iter().map(Message::from).collect::<Vec<_>>()))
+        };
+        journal.answer(&LIST, &filter, live).await
+    }
+
+    async fn send(&mut self, message: Outgoing) -> Result<Sent, ToolError> {
+        let View { authority, identity, journal, approvals, .. } = self;
+        let (mode, now) = (journal.mode(), journal.now());
+        let live = async {
+            let action = match (rules::admit(authority, identity, message.clone()), mode) {
+                (Ok(action), Mode::Branch) => return Err(Stop::Found(Box::new(action)).into()),
+                (Err(refusal), Mode::Branch) => return Err(Stop::Barred(refusal).into()),
+                (admitted, Mode::Live) => admitted?,
+            };
+            let judgement = judge(approvals, &action, now);
+            let mut mark = |id: &str, state| {
+                approvals.iter_mut().filter(|a| a.id == id).for_each(|a| a.state = state);
+            };
+            match judgement {
+                Judgement::Release { approval } => {
+                    mark(&approval, State::Used);
+                    let sent = Sent { id: message_name(&approval), timestamp: rfc3339(now), extras: None };
+                    let withdrawn = required("withdrawn", &[], Some(&approval));
+                    let change = Change::Release { message: sent.id.clone(), approval };
+                    Ok(Live::effect(sent, change, withdrawn))
+                }
+                Judgement::Park { hold } => Err(Stop::Park { action: Box::new(action), hold }.into()),
+                Judgement::Refuse { refusal, cancel } => {
+                    let change = cancel.map(|approval| {
+                        mark(&approval, State::Cancelled);
+                        Change::Disarm { approval }
+                    });
+                    Ok(Live::refuse(refusal, change))
+                }
+            }
+        };
+        journal.answer(&SEND, &message, live).await
+    }
+}
+
+/// A sent message is named after the approval that let it out, so its name is known before it leaves.
+fn message_name(approval: &str) -> String {
+    approval.replacen("appr_", "msg_", 1)
+}
+
+impl From<Mail> for Message {
+    fn from(mail: Mail) -> Message {
+        Message {
+            id: mail.id,
+            from: mail.from,
+            to: mail.to,
+            subject: mail.subject,
+            body: mail.body,
+            truncated: mail.truncated,
+            timestamp: rfc3339(mail.timestamp_ms),
+            unread: mail.unread,
+            extras: mail.extras,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a mail back end must do. Back ends live outside the room.
+
+use crate::authority::Permit;
+use crate::clock::Millis;
+use std::future::Future;
+use std::pin::Pin;
+
+/// Which messages to list; bounds have been checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only from this address, compared without regard to case.
+    pub from: Option<String>,
+    /// Only later than this.
+    pub after_ms: Option<Millis>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// An incoming message as a back end gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// `msg_…`
+    pub id: String,
+    /// Address of the sender.
+    pub from: String,
+    /// Addresses of the To header.
+    pub to: Vec<String>,
+    /// Decoded subject.
+    pub subject: String,
+    /// The text part, or the HTML part as text, cut to its limit.
+    pub body: String,
+    /// Whether `body` was cut.
+    pub truncated: bool,
+    /// The Date header, or else the time of receipt.
+    pub timestamp_ms: Millis,
+    /// Whether nobody has read it.
+    pub unread: bool,
+    /// A JSON object with `messageId`, `inReplyTo` and `thread` where known.
+    pub extras: Option<String>,
+}
+
+/// What a back end promises for one call.
+pub type Listing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Mail>>> + Send + 'a>>;
+
+/// A place where mail is. The local one comes with the host; servers follow.
+pub trait Mailbox: Send + Sync {
+    /// Lists incoming messages of `user`, newest first, confined to the permit's scope. Does not mark them as read.
+    fn list<'a>(&'a self, permit: Permit, tenant: &'a str, user: &'a str, query: Query) -> Listing<'a>;
+}

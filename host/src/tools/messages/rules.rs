@@ -1,0 +1,227 @@
+//! What can be listed and what can be sent. Pure.
+
+use super::{Query, SEND, html};
+use crate::approval::words::Declared;
+use crate::approval::{Action, BodyKind, address};
+use crate::authority::{Authority, Capability, confine};
+use crate::clock;
+use crate::refusals::{Code, Refusal};
+use crate::tools::Identity;
+use crate::tools::bindings::messages::messages::{Filter, Outgoing};
+use serde_json::json;
+
+/// How many messages are listed where the agent does not say.
+pub const LIST_LIMIT_DEFAULT: u32 = 20;
+/// How many messages one call can list.
+pub const LIST_LIMIT_MAX: u32 = 100;
+/// How many recipients one message can have.
+pub const RECIPIENTS_MAX: usize = 100;
+/// The longest subject, in bytes: RFC 5322 allows lines of 998.
+pub const SUBJECT_BYTES_MAX: usize = 998;
+/// The longest body, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads a filter.
+///
+/// # Errors
+///
+/// `INVALID_PARAMETER`, naming field and bound.
+pub fn query(filter: &Filter) -> Result<Query, Refusal> {
+    let limit = filter.limit.unwrap_or(LIST_LIMIT_DEFAULT as i32);
+    let limit = u32::try_from(limit).ok().filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit));
+    let limit =
+        limit.ok_or_else(|| Refusal::parameter("limit", format!("must be from 1 to {LIST_LIMIT_MAX}")))?;
+    if filter.from.as_deref().is_some_and(|from| !address::is_valid(from)) {
+        return Err(Refusal::parameter("from", "must be a mail address"));
+    }
+    let after_ms =
+        match filter.after.as_deref() {
+            None => None,
+            Some(after) => Some(clock::parse(after).ok_or_else(|| {
+                Refusal::parameter("after", "must be RFC 3339 or a date such as 2024-03-15")
+            })?),
+        };
+    Ok(Query { from: filter.from.clone(), after_ms, limit })
+}
+
+/// Everything about a send that does not depend on what a person says.
+///
+/// # Errors
+///
+/// `CAPABILITY_DENIED`, `INVALID_PARAMETER`, `INVALID_RECIPIENT` or `SCOPE_VIOLATION`, looked for in this order.
+pub fn admit(authority: &Authority, identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
+    let permit = authority.admit(&SEND)?;
+    let action = action(identity, message)?;
+    confine(&permit, Capability::MessagesSend, action.recipients())?;
+    Ok(action)
+}
+
+/// The message an agent spelled out in `details`, if it could be sent as it stands.
+pub fn declared(authority: &Authority, identity: &Identity, declared: Declared) -> Option<Action> {
+    let Declared { to, cc, bcc, subject, body, body_kind } = declared;
+    admit(authority, identity, Outgoing { to, cc, bcc, subject, body, body_kind }).ok()
+}
+
+/// Turns what the guest handed over into the canonical action. The guest chose every byte of it.
+fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
+    if message.to.is_empty() {
+        return Err(Refusal::parameter("to", "needs at least one address"));
+    }
+    let fields = [("to", &message.to), ("cc", &message.cc), ("bcc", &message.bcc)];
+    if fields.iter().map(|(_, list)| list.len()).sum::<usize>() > RECIPIENTS_MAX {
+        return Err(Refusal::parameter("to", format!("and cc and bcc may have {RECIPIENTS_MAX} recipients")));
+    }
+    let bad: Vec<_> = fields
+        .iter()
+        .flat_map(|(field, list)| list.iter().map(move |address| (field, address)))
+        .filter(|(_, address)| !address::is_valid(address))
+        .map(|(field, address)| json!({ "field": field, "address": clip(address) }))
+        .collect();
+    if !bad.is_empty() {
+        return Err(Refusal::new(Code::InvalidRecipient, "One or more email addresses are invalid.")
+            .with(json!({ "recipients": bad })));
+    }
+    if message.subject.len() > SUBJECT_BYTES_MAX {
+        return Err(Refusal::parameter("subject", format!("is longer than {SUBJECT_BYTES_MAX} bytes")));
+    }
+    // A line break in a header field would start another header field.
+    if message.subject.chars().any(char::is_control) {
+        return Err(Refusal::parameter("subject", "contains control characters"));
+    }
+    if message.body.len() > BODY_BYTES_MAX {
+        return Err(Refusal::parameter("body", format!("is longer than {BODY_BYTES_MAX} bytes")));
+    }
+    let body_kind = body_kind(message.body_kind.as_deref(), &message.body)?;
+    if body_kind == BodyKind::Html {
+        html::check(&message.body)?;
+    }
+    let Outgoing { to, cc, bcc, subject, body, .. } = message;
+    Ok(Action { to, cc, bcc, subject, body_kind, body, ..identity.action() }.canonical())
+}
+
+fn body_kind(asked: Option<&str>, body: &str) -> Result<BodyKind, Refusal> {
+    let starts_with =
+        |prefix: &str| body.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    match asked {
+        Some("text") => Ok(BodyKind::Text),
+        Some("html") => Ok(BodyKind::Html),
+        Some(_) => Err(Refusal::parameter("bodyKind", "must be `text` or `html`")),
+        None if starts_with("<!doctype html") || starts_with("<html") => Ok(BodyKind::Html),
+        None => Ok(BodyKind::Text),
+    }
+}
+
+/// Enough of a bad address to recognise it. It is hostile, and goes into journals and pages.
+fn clip(address: &str) -> &str {
+    &address[..address.floor_char_boundary(120)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    fn identity() -> Identity {
+        Identity {
+            tenant: "main".into(),
+            user: "local".into(),
+            intent: "int_1".into(),
+            run: 1,
+            agent: Digest::of(b""),
+            from: "local@localhost".into(),
+        }
+    }
+
+    fn message() -> Outgoing {
+        Outgoing {
+            to: vec!["team@company.com".into()],
+            cc: vec![],
+            bcc: vec![],
+            subject: "Hello".into(),
+            body: "Text".into(),
+            body_kind: None,
+        }
+    }
+
+    fn refused(message: Outgoing) -> (Code, String) {
+        let refusal = action(&identity(), message).unwrap_err();
+        (refusal.code, refusal.details.unwrap().to_string())
+    }
+
+    #[test]
+    fn a_limit_is_from_1_to_100_and_20_by_default() {
+        let with = |limit| query(&Filter { from: None, after: None, limit });
+        assert_eq!(with(None).unwrap().limit, 20);
+        assert_eq!(with(Some(1)).unwrap().limit, 1);
+        assert_eq!(with(Some(100)).unwrap().limit, 100);
+        for bad in [0, 101, -1, i32::MIN] {
+            let refusal = with(Some(bad)).unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidParameter);
+            assert_eq!(refusal.message, "Parameter `limit` must be from 1 to 100.");
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_addresses_and_dates_only() {
+        let with = |from: Option<&str>, after: Option<&str>| {
+            query(&Filter { from: from.map(Into::into), after: after.map(Into::into), limit: None })
+        };
+        assert_eq!(with(None, Some("1970-01-02")).unwrap().after_ms, Some(86_400_000));
+        assert!(with(Some("a@b"), None).is_ok());
+        assert!(with(Some("boss"), None).is_err());
+        assert!(with(None, Some("yesterday")).is_err());
+    }
+
+    #[test]
+    fn every_bad_address_is_named_with_its_field() {
+        let message =
+            Outgoing { to: vec!["a".into(), "ok@x.com".into()], bcc: vec!["b@".into()], ..message() };
+        let (code, details) = refused(message);
+        assert_eq!(code, Code::InvalidRecipient);
+        assert_eq!(
+            details,
+            r#"{"recipients":[{"field":"to","address":"a"},{"field":"bcc","address":"b@"}]}"#
+        );
+    }
+
+    #[test]
+    fn header_fields_take_no_control_characters() {
+        for subject in ["x\r\nBcc: evil@x.com", "x\0", "x\u{85}", "x\u{1b}[2J"] {
+            let (code, details) = refused(Outgoing { subject: subject.into(), ..message() });
+            assert_eq!((code, details.as_str()), (Code::InvalidParameter, r#"{"parameter":"subject"}"#));
+        }
+    }
+
+    #[test]
+    fn sizes_are_bounded_and_empty_is_allowed() {
+        let long = |n| "x".repeat(n);
+        let empty = Outgoing { subject: String::new(), body: String::new(), ..message() };
+        assert!(action(&identity(), empty).is_ok());
+        assert!(action(&identity(), Outgoing { subject: long(SUBJECT_BYTES_MAX), ..message() }).is_ok());
+        assert!(
+            refused(Outgoing { subject: long(SUBJECT_BYTES_MAX + 1), ..message() }).1.contains("subject")
+        );
+        assert!(refused(Outgoing { body: long(BODY_BYTES_MAX + 1), ..message() }).1.contains("body"));
+        assert!(refused(Outgoing { to: vec![], ..message() }).1.contains("to"));
+        let crowd = vec!["a@b".to_owned(); RECIPIENTS_MAX];
+        assert!(action(&identity(), Outgoing { to: crowd.clone(), ..message() }).is_ok());
+        assert!(
+            refused(Outgoing { cc: crowd, ..message() }).0 == Code::InvalidParameter,
+            "all lists count together"
+        );
+    }
+
+    #[test]
+    fn only_what_starts_like_html_is_html() {
+        let kind = |asked, body: &str| {
+            let message = Outgoing { body: body.into(), body_kind: asked, ..message() };
+            action(&identity(), message).map(|action| action.body_kind)
+        };
+        assert_eq!(kind(None, "<p>x</p>").unwrap(), BodyKind::Text);
+        assert_eq!(kind(None, "<HTML><p>x</p></HTML>").unwrap(), BodyKind::Html);
+        assert_eq!(kind(Some("html".into()), "<p>x</p>").unwrap(), BodyKind::Html);
+        assert_eq!(kind(Some("text".into()), "<html>").unwrap(), BodyKind::Text);
+        assert!(kind(Some("markdown".into()), "x").is_err());
+        assert!(kind(Some("html".into()), "<p onclick=x>x</p>").is_err());
+    }
+}
