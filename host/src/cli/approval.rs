@@ -1,0 +1,142 @@
+//! `countersign approval`: look at what agents ask for, and decide.
+
+use super::output::{self, Exit, Ran};
+use super::{Session, draw, say};
+use clap::Subcommand;
+use countersign::approval::Verdict;
+use countersign::digest::Digest;
+use countersign::host::{Host, principal};
+use countersign::printable::{line, short};
+use countersign::refusals::{Code, Problem, Result};
+use std::io::{IsTerminal as _, Write as _};
+
+#[derive(Subcommand)]
+pub enum Approval {
+    /// List approvals, newest first
+    List {
+        /// Only those that wait for a decision
+        #[arg(long)]
+        pending: bool,
+    },
+    /// Show the message that would leave
+    Show { id: String },
+    /// Let exactly this message leave
+    Approve {
+        id: String,
+        /// Digest of what was shown; needed away from a terminal
+        #[arg(long, value_name = "HEX")]
+        digest: Option<String>,
+        /// Leave the run where it is; `intent resume` picks it up
+        #[arg(long)]
+        no_resume: bool,
+    },
+    /// Let nothing leave
+    Decline {
+        id: String,
+        /// A note for the record; the agent does not see it
+        #[arg(long)]
+        note: Option<String>,
+        /// Leave the run where it is; `intent resume` picks it up
+        #[arg(long)]
+        no_resume: bool,
+    },
+}
+
+impl Approval {
+    pub async fn run(self, session: &Session) -> Result<Exit> {
+        let user = session.user();
+        let host = session.host().await?;
+        match self {
+            Approval::List { pending } => {
+                let approvals = host.approvals(user, pending)?.iter().map(output::Approval::of).collect();
+                session.answer(&output::Approvals { approvals }, |list| {
+                    let rows: Vec<_> = list.approvals.iter().map(row).collect();
+                    draw::table(&["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"], &rows)
+                })?;
+                Ok(Exit::Done)
+            }
+            Approval::Show { id } => {
+                let approval = output::Approval::of(&host.approval(user, &id)?);
+                session.answer(&approval, draw::approval)?;
+                Ok(Exit::Done)
+            }
+            Approval::Approve { id, digest, no_resume } => {
+                let shown = match digest {
+                    Some(digest) => Digest::parse(&digest).ok_or_else(|| {
+                        Problem::new(Code::Usage, "--digest: 64 hexadecimal digits are expected")
+                    })?,
+                    None => match ask(session, &host, &id)? {
+                        Some(shown) => shown,
+                        None => {
+                            say("Nothing was decided.");
+                            return Ok(Exit::Waiting);
+                        }
+                    },
+                };
+                decide(session, &host, &id, Verdict::Approve, shown, None, no_resume).await
+            }
+            Approval::Decline { id, note, no_resume } => {
+                // Declining is safe whatever was shown: nothing leaves.
+                let shown = host.approval(user, &id)?.approval.digest;
+                decide(session, &host, &id, Verdict::Decline, shown, note, no_resume).await
+            }
+        }
+    }
+}
+
+async fn decide(
+    session: &Session,
+    host: &Host,
+    id: &str,
+    verdict: Verdict,
+    shown: Digest,
+    note: Option<String>,
+    no_resume: bool,
+) -> Result<Exit> {
+    let user = session.user();
+    host.decide(user, id, verdict, shown, &principal(), note).await?;
+    let intent = host.approval(user, id)?.intent;
+    let view = match no_resume {
+        true => host.show(user, &intent)?,
+        false => host.resume(user, &intent).await?,
+    };
+    let ran = Ran::of(&view);
+    session.answer(&ran, draw::ran)?;
+    Ok(if no_resume { Exit::Done } else { ran.exit() })
+}
+
+/// Draws the action on the terminal and asks. Gives the digest of what was drawn, or nothing on no.
+fn ask(session: &Session, host: &Host, id: &str) -> Result<Option<Digest>> {
+    let stored = host.approval(session.user(), id)?;
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Problem::new(Code::DigestRequired, "approving away from a terminal needs --digest")
+            .hint(format!("`countersign approval show {id}` shows what would leave, and its digest"))
+            .into());
+    }
+    say(&draw::approval(&output::Approval::of(&stored)));
+    Ok(yes("Let exactly this leave?")?.then_some(stored.approval.digest))
+}
+
+/// Asks a question on the terminal. Everything but a clear yes is a no.
+pub fn yes(question: &str) -> Result<bool> {
+    let mut answer = String::new();
+    let mut terminal = std::io::stderr().lock();
+    let asked = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
+    asked.and_then(|()| std::io::stdin().read_line(&mut answer)).map_err(anyhow::Error::from)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
+fn row(approval: &output::Approval) -> Vec<String> {
+    let state = serde_json::to_value(approval.state).unwrap_or_default();
+    let (to, subject) = match &approval.action {
+        Some(action) => (action.to.join(", "), action.subject.clone()),
+        None => ("-".into(), approval.agent_says.title.clone()),
+    };
+    vec![
+        approval.id.clone(),
+        state.as_str().unwrap_or_default().into(),
+        line(&approval.agent),
+        short(&to, 40),
+        short(&subject, 40),
+    ]
+}

@@ -1,0 +1,191 @@
+//! How things look to people. Every foreign string passes `printable`.
+
+use super::output::{Approval, Ran};
+use countersign::approval::{self, Binding, BodyKind};
+use countersign::intent::Status;
+use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, line, printable, short};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// What deserves a second look in a message, in the host's words.
+pub fn notices(approval: &approval::Approval) -> Vec<String> {
+    let Some(action) = &approval.action else {
+        return vec![match approval.binding {
+            Binding::Question => "A yes authorises nothing: the run sends nothing after it.".into(),
+            _ => "The message is not known yet: before it leaves you will be asked again, with all of it."
+                .into(),
+        }];
+    };
+    let mut notices = Vec::new();
+    if action.subject.is_empty() {
+        notices.push("The subject is empty.".into());
+    }
+    if action.body.is_empty() {
+        notices.push("The body is empty.".into());
+    }
+    if action.body_kind == BodyKind::Html {
+        notices.push("The body is HTML; it is shown as its source.".into());
+    }
+    if !action.bcc.is_empty() {
+        notices.push(format!("{} recipients are hidden from the others (bcc).", action.bcc.len()));
+    }
+    if approval.binding == Binding::Declared {
+        notices.push("The message was declared by the agent; only exactly it can leave.".into());
+    }
+    let hidden = |text: &str| line(text) != *text && !text.contains("\\u{");
+    if hidden(&action.subject) || hidden(&action.body.replace(['\n', '\t'], "")) {
+        notices.push("Characters that act or hide are shown as \\u{…}.".into());
+    }
+    notices
+}
+
+/// The message that would leave, what the agent says of it, and what to know before deciding.
+pub fn approval(approval: &Approval) -> String {
+    let mut out = String::new();
+    if let Some(action) = &approval.action {
+        let _ = writeln!(out, "The message that would leave:\n");
+        let mut field = |name: &str, value: String| {
+            if !value.is_empty() {
+                let _ = writeln!(out, "  {name:<8} {value}");
+            }
+        };
+        let list = |list: &[String]| list.iter().map(|a| line(a)).collect::<Vec<_>>().join(", ");
+        field("From", line(&action.from));
+        field("To", list(&action.to));
+        field("Cc", list(&action.cc));
+        field("Bcc", list(&action.bcc));
+        field("Subject", line(&action.subject));
+        out.push('\n');
+        out += &block(&action.body);
+        out.push('\n');
+    }
+    for notice in &approval.notices {
+        let _ = writeln!(out, "  ! {notice}");
+    }
+    if !approval.notices.is_empty() {
+        out.push('\n');
+    }
+    let says = &approval.agent_says;
+    let _ = writeln!(out, "The agent {} says, in its own words:\n", line(&approval.agent));
+    let _ = writeln!(out, "  \"{}\"", short(&says.title, TITLE_CHARS_MAX));
+    if !says.description.is_empty() {
+        let _ = writeln!(out, "  \"{}\"", short(&says.description, DESCRIPTION_CHARS_MAX));
+    }
+    let _ = writeln!(
+        out,
+        "\nApproval {}, asked {}, open until {}",
+        approval.id, approval.asked, approval.expires
+    );
+    let _ = writeln!(out, "Digest   {}", approval.digest);
+    match &approval.decided {
+        Some(decided) => {
+            let _ = writeln!(out, "Decided  {} by {} at {}", decided.verdict, line(&decided.by), decided.at);
+            if let Some(note) = &decided.note {
+                let _ = writeln!(out, "Note     {}", line(note));
+            }
+        }
+        None => {
+            let state = serde_json::to_value(approval.state).unwrap_or_default();
+            let _ = writeln!(out, "State    {}", state.as_str().unwrap_or_default());
+        }
+    }
+    out
+}
+
+/// Foreign text as a block whose every line is marked, so that none can pass for ours.
+pub fn block(text: &str) -> String {
+    let text = printable(text);
+    let mut out = String::new();
+    for text in text.split('\n') {
+        let _ = writeln!(out, "  | {text}");
+    }
+    out
+}
+
+/// How a run stands, and what to do next.
+pub fn ran(ran: &Ran) -> String {
+    let mut out = String::new();
+    match ran.status {
+        Status::Waiting => {
+            if let Some(asked) = &ran.approval {
+                out += &approval(asked);
+                let _ = writeln!(out, "\nIntent {} waits for a decision:\n", ran.intent);
+                let _ =
+                    writeln!(out, "  countersign approval approve {} --digest {}", asked.id, asked.digest);
+                let _ = writeln!(out, "  countersign approval decline {}", asked.id);
+            }
+        }
+        Status::Done => match &ran.card {
+            Some(shown) => out += &card(shown),
+            None => out += "Done.\n",
+        },
+        Status::Stopped => {
+            if let Some(reason) = &ran.reason {
+                let _ = writeln!(
+                    out,
+                    "Intent {} was stopped: {} [{}]",
+                    ran.intent,
+                    printable(&reason.message),
+                    reason.code
+                );
+                let _ = writeln!(out, "{}", reason.hint.as_deref().unwrap_or_default());
+            }
+        }
+        Status::Cancelled => {
+            let _ = writeln!(out, "Intent {} is cancelled.", ran.intent);
+        }
+        Status::Running => {
+            let _ = writeln!(out, "Intent {} can go on: countersign intent resume {0}", ran.intent);
+        }
+    }
+    out
+}
+
+/// A card, whatever the agent put into it.
+pub fn card(card: &Value) -> String {
+    let mut out = String::new();
+    let text = |value: &Value| match value {
+        Value::String(text) => line(text),
+        Value::Null => String::new(),
+        other => line(&other.to_string()),
+    };
+    let kind = text(&card["type"]);
+    let _ = writeln!(out, "[{kind}] {}", text(&card["title"]));
+    for field in ["description", "body"] {
+        if let Some(value) = card[field].as_str() {
+            out += &block(value);
+        }
+    }
+    if card["progress"].is_number() {
+        let _ = writeln!(out, "  {} % {}", card["progress"], text(&card["status"]));
+    }
+    for item in card["items"].as_array().into_iter().flatten() {
+        let parts = ["title", "subtitle", "metadata"].map(|field| text(&item[field]));
+        let parts: Vec<_> = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
+        let _ = writeln!(out, "  - {}", parts.join(" - "));
+    }
+    for action in card["actions"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  > {}", text(&action["label"]));
+    }
+    if let Some(footer) = card["footer"].as_str() {
+        let _ = writeln!(out, "  {}", line(footer));
+    }
+    out
+}
+
+/// Columns with two spaces between them; the last one is not padded.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<_> = head.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(out, "{}", cells.join("  ").trim_end());
+    }
+    out
+}

@@ -1,0 +1,127 @@
+//! `countersign inspect`: what a component is, could ever do and never can, without installing it.
+
+use super::output::{Exit, Failure, Inspected};
+use super::{Session, agent};
+use clap::Args;
+use countersign::agent::{Manifest, Package};
+use countersign::authority::Kind;
+use countersign::engine::{Engine, limits::Limits};
+use countersign::host::undeclared;
+use countersign::printable::{line, printable};
+use countersign::refusals::{Code, Error, Problem, Result};
+use countersign::tools::ROOMS;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Inspect {
+    /// The component, a .wasm file
+    file: PathBuf,
+}
+
+impl Inspect {
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        let package = Package::read(agent::read(&self.file)?)?;
+        let mut problems = Vec::new();
+        let mut note = |error: Error| {
+            let problem = match error {
+                Error::Refused(problem) => problem,
+                Error::Fault(error) => Problem::new(Code::HostFault, format!("{error:#}")),
+            };
+            problems.push(Failure {
+                code: problem.code.to_string(),
+                message: problem.message,
+                hint: problem.hint,
+            });
+        };
+        let manifest = package.manifest(None).map_err(&mut note).ok();
+        if let Err(error) = Engine::new(None, Limits::default())?.check(&package) {
+            note(error);
+        }
+        for (tool, needed) in
+            manifest.iter().flat_map(|manifest| undeclared(&package, &manifest.capabilities))
+        {
+            let message = format!("it imports {tool} but declares none of: {}", needed.join(", "));
+            note(Problem::new(Code::UndeclaredImport, message).into());
+        }
+        let (could, never) = powers(&package, manifest.as_ref());
+        let inspected = Inspected {
+            file: self.file.display().to_string(),
+            digest: package.digest.to_string(),
+            bytes: package.bytes.len() as u64,
+            could,
+            never,
+            imports: package.imports,
+            exports: package.exports,
+            manifest: manifest.map(|manifest| serde_json::to_value(manifest).unwrap_or_default()),
+            problems,
+        };
+        session.answer(&inspected, draw)?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What the component could do if all it declares were granted, and what it cannot do whatever is granted.
+fn powers(package: &Package, manifest: Option<&Manifest>) -> (Vec<String>, Vec<String>) {
+    let (mut could, mut never) = (Vec::new(), Vec::new());
+    for room in ROOMS {
+        let imported = package.imports.iter().any(|import| import.split('@').next() == Some(room.import));
+        for call in room.calls {
+            let Some(capability) = call.capability else {
+                if imported {
+                    could.push(format!("call {}", call.name));
+                }
+                continue;
+            };
+            let declared = manifest.is_none_or(|manifest| manifest.capabilities.contains(&capability));
+            if !imported || !declared {
+                let why = if imported {
+                    "it does not declare the capability"
+                } else {
+                    "it does not import the tool"
+                };
+                never.push(format!("call {}: {why}", call.name));
+                continue;
+            }
+            let mut text = format!("call {}, once {capability} is granted", call.name);
+            if call.kind == Kind::Guarded {
+                text += ", for exactly what a person has approved";
+            }
+            if let Some(scope) = manifest.and_then(|manifest| manifest.scopes.get(&capability)) {
+                let patterns: Vec<_> = scope.iter().map(|pattern| line(pattern.as_str())).collect();
+                let _ = write!(text, ", confined to {}", patterns.join(", "));
+            }
+            could.push(text);
+        }
+    }
+    never.push("open a file, a socket or a URL, start a process, or read the environment".into());
+    never.push("see the real time or real randomness, or outlive its run".into());
+    (could, never)
+}
+
+fn draw(it: &Inspected) -> String {
+    let mut out = format!(
+        "File      {}\nDigest    sha256:{}\nSize      {} bytes\n",
+        printable(&it.file),
+        it.digest,
+        it.bytes
+    );
+    if let Some(manifest) = &it.manifest {
+        let text = |field: &str| line(manifest[field].as_str().unwrap_or_default());
+        let _ = writeln!(out, "Agent     {} {} ({})", text("id"), text("version"), text("name"));
+    }
+    let mut list = |head: &str, lines: &[String]| {
+        let _ = writeln!(out, "\n{head}");
+        for text in lines {
+            let _ = writeln!(out, "  - {}", line(text));
+        }
+    };
+    list("It could", &it.could);
+    list("It can never", &it.never);
+    list("It imports", &it.imports);
+    let problems: Vec<_> = it.problems.iter().map(|p| format!("{} [{}]", p.message, p.code)).collect();
+    if !problems.is_empty() {
+        list("Problems", &problems);
+    }
+    out
+}

@@ -1,0 +1,165 @@
+//! `countersign intent`: look at intents, pick them up, retry or cancel them.
+
+use super::output::{self, Exit, IntentRow, IntentShown, Ran};
+use super::{Session, draw};
+use clap::Subcommand;
+use countersign::clock::rfc3339;
+use countersign::host::{Host, View};
+use countersign::intent::Status;
+use countersign::journal::{Answer, Entry};
+use countersign::printable::{line, short};
+use countersign::refusals::Result;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// How much of a request or an answer a line of the timeline shows.
+const EXCERPT_CHARS: usize = 100;
+
+#[derive(Subcommand)]
+pub enum Intent {
+    /// List intents, newest first
+    List,
+    /// Show an intent: state, timeline, card, log
+    Show { id: String },
+    /// Pick up a run that was interrupted, or whose decision was made with --no-resume
+    Resume { id: String },
+    /// Submit a new intent with the same parameters
+    Retry { id: String },
+    /// Cancel an intent: nothing it was approved for leaves
+    Cancel { id: String },
+}
+
+impl Intent {
+    pub async fn run(self, session: &Session) -> Result<Exit> {
+        let user = session.user();
+        let host = session.host().await?;
+        let view = match self {
+            Intent::List => {
+                let intents = host.intents(user)?.iter().map(IntentRow::of).collect();
+                session.answer(&output::Intents { intents }, |list| {
+                    let row = |intent: &IntentRow| {
+                        let status = serde_json::to_value(intent.status).unwrap_or_default();
+                        let status = status.as_str().unwrap_or_default().to_owned();
+                        vec![
+                            intent.id.clone(),
+                            status,
+                            line(&intent.agent),
+                            line(&intent.action),
+                            intent.updated.clone(),
+                        ]
+                    };
+                    let rows: Vec<_> = list.intents.iter().map(row).collect();
+                    draw::table(&["INTENT", "STATUS", "AGENT", "ACTION", "UPDATED"], &rows)
+                })?;
+                return Ok(Exit::Done);
+            }
+            Intent::Show { id } => {
+                session.answer(&shown(&host, user, &host.show(user, &id)?)?, show)?;
+                return Ok(Exit::Done);
+            }
+            Intent::Cancel { id } => {
+                let view = host.cancel(user, &id).await?;
+                session
+                    .answer(&shown(&host, user, &view)?, |it| format!("Intent {} is cancelled.\n", it.id))?;
+                return Ok(Exit::Done);
+            }
+            Intent::Resume { id } => host.resume(user, &id).await?,
+            Intent::Retry { id } => host.retry(user, &id).await?,
+        };
+        let ran = Ran::of(&view);
+        session.answer(&ran, draw::ran)?;
+        Ok(ran.exit())
+    }
+}
+
+fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
+    let intent = &view.intent;
+    let timeline = host.journal(user, &intent.id)?.into_iter().enumerate().map(call).collect();
+    let ran = Ran::of(view);
+    Ok(IntentShown {
+        id: intent.id.clone(),
+        agent: intent.agent.clone(),
+        agent_digest: intent.digest.to_string(),
+        action: intent.action.clone(),
+        parameters: intent.parameters.clone(),
+        text: intent.text.clone(),
+        status: intent.status,
+        live: view.live,
+        submitted: rfc3339(intent.submitted_ms),
+        updated: rfc3339(intent.updated_ms),
+        retry_of: intent.retry_of.clone(),
+        timeline,
+        approvals: view.approvals.iter().map(output::Approval::of).collect(),
+        card: ran.card,
+        reason: ran.reason,
+        log: intent.log.clone(),
+    })
+}
+
+fn call((number, entry): (usize, Entry)) -> output::Call {
+    let parse = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    let (answer, refused) = match &entry.answer {
+        Answer::Value(json) => (parse(json), None),
+        Answer::Refused(refusal) => (Value::Null, Some(format!("{}: {}", refusal.code, refusal.message))),
+    };
+    output::Call {
+        number,
+        at: rfc3339(entry.at_ms),
+        call: entry.call,
+        request: parse(&entry.request),
+        answer,
+        refused,
+    }
+}
+
+fn show(it: &IntentShown) -> String {
+    let mut out = String::new();
+    let status = serde_json::to_value(it.status).unwrap_or_default();
+    let mut status = status.as_str().unwrap_or_default().to_owned();
+    if it.status == Status::Running && !it.live {
+        let _ = write!(status, ", interrupted: countersign intent resume {}", it.id);
+    }
+    let _ = writeln!(out, "Intent    {}", it.id);
+    let _ = writeln!(out, "Asked     {} of {}", line(&it.action), line(&it.agent));
+    let parameters = serde_json::to_string(&it.parameters).unwrap_or_default();
+    let _ = writeln!(out, "With      {}", short(&parameters, 500));
+    let _ = writeln!(out, "Status    {status}");
+    let _ = writeln!(out, "Submitted {}, last change {}", it.submitted, it.updated);
+    if let Some(retried) = &it.retry_of {
+        let _ = writeln!(out, "Retry of  {retried}");
+    }
+    if !it.timeline.is_empty() {
+        out += "\nTimeline\n";
+    }
+    for call in &it.timeline {
+        let heard = match &call.refused {
+            Some(refused) => short(refused, EXCERPT_CHARS),
+            None => short(&call.answer.to_string(), EXCERPT_CHARS),
+        };
+        let asked = short(&call.request.to_string(), EXCERPT_CHARS);
+        let _ = writeln!(
+            out,
+            "  {:>3}  {}  {} {asked}\n       -> {heard}",
+            call.number,
+            call.at,
+            line(&call.call)
+        );
+    }
+    for approval in &it.approvals {
+        let state = serde_json::to_value(approval.state).unwrap_or_default();
+        let _ = writeln!(out, "\nApproval  {} is {}", approval.id, state.as_str().unwrap_or_default());
+    }
+    if let Some(card) = &it.card {
+        out += "\n";
+        out += &draw::card(card);
+    }
+    if let Some(reason) = &it.reason {
+        let _ = writeln!(out, "\nStopped   {} [{}]", line(&reason.message), reason.code);
+        let _ = writeln!(out, "          {}", reason.hint.as_deref().unwrap_or_default());
+    }
+    if !it.log.is_empty() {
+        out += "\nLog\n";
+        out += &draw::block(it.log.trim_end());
+    }
+    out
+}

@@ -1,0 +1,103 @@
+//! `countersign mailbox`: import mail, list it, list what has left.
+
+use super::output::{self, Exit};
+use super::{Session, draw};
+use clap::Subcommand;
+use countersign::clock;
+use countersign::printable::{line, short};
+use countersign::refusals::{Code, Problem, Result};
+use countersign::tools::messages::Query;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub enum Mailbox {
+    /// Import an mbox file, a Maildir or a folder of messages
+    Import { path: PathBuf },
+    /// List incoming mail, newest first
+    List {
+        /// Only from this address
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<String>,
+        /// Only later than this: RFC 3339, or a date
+        #[arg(long, value_name = "TIME")]
+        after: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// List what has left, newest first
+    Sent,
+}
+
+impl Mailbox {
+    pub async fn run(self, session: &Session) -> Result<Exit> {
+        let user = session.user();
+        let host = session.host().await?;
+        match self {
+            Mailbox::Import { path } => {
+                let bar = ProgressBar::new(0);
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
+                bar.set_style(style.expect("a constant"));
+                let progress = |done: usize, total: usize| {
+                    bar.set_length(total as u64);
+                    bar.set_position(done as u64);
+                };
+                let imported = host.import(user, &path, progress).await?;
+                bar.finish_and_clear();
+                let broken = imported.broken.into_iter();
+                let imported = output::Imported {
+                    added: imported.added,
+                    known: imported.known,
+                    broken: broken.map(|(name, reason)| output::Broken { name, reason }).collect(),
+                };
+                session.answer(&imported, |it| {
+                    let mut out =
+                        format!("{} new, {} known already, {} broken\n", it.added, it.known, it.broken.len());
+                    for broken in &it.broken {
+                        let _ = writeln!(out, "  {}: {}", line(&broken.name), line(&broken.reason));
+                    }
+                    out
+                })?;
+            }
+            Mailbox::List { from, after, limit } => {
+                let after_ms = match after {
+                    None => None,
+                    Some(after) => Some(clock::parse(&after).ok_or_else(|| {
+                        Problem::new(
+                            Code::Usage,
+                            "--after: RFC 3339 or a date such as 2024-03-15 is expected",
+                        )
+                    })?),
+                };
+                let found = host.mail(user, &Query { from, after_ms, limit })?;
+                let messages = found.into_iter().map(output::Message::of).collect();
+                session.answer(&output::Messages { messages }, |list| {
+                    let row = |m: &output::Message| {
+                        let unread = if m.unread { "*" } else { " " };
+                        vec![unread.into(), m.timestamp.clone(), short(&m.from, 40), short(&m.subject, 60)]
+                    };
+                    let rows: Vec<_> = list.messages.iter().map(row).collect();
+                    draw::table(&[" ", "TIME", "FROM", "SUBJECT"], &rows)
+                })?;
+            }
+            Mailbox::Sent => {
+                let messages = host.sent(user)?.iter().map(output::SentMessage::of).collect();
+                session.answer(&output::Sent { messages }, |list| {
+                    let row = |m: &output::SentMessage| {
+                        vec![
+                            m.timestamp.clone(),
+                            short(&m.to.join(", "), 40),
+                            short(&m.subject, 40),
+                            m.file.clone(),
+                        ]
+                    };
+                    let rows: Vec<_> = list.messages.iter().map(row).collect();
+                    draw::table(&["TIME", "TO", "SUBJECT", "FILE"], &rows)
+                })?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,257 @@
+//! The command line: one file per verb. Data goes to standard output, talk to standard error.
+
+mod agent;
+mod approval;
+mod demo;
+mod draw;
+mod explain;
+mod inspect;
+mod intent;
+mod mailbox;
+mod output;
+mod run;
+
+use clap::{Args, Parser, Subcommand};
+use countersign::clock::Clock;
+use countersign::config::{Config, check_user};
+use countersign::engine::limits::Limits;
+use countersign::host::{Host, Options};
+use countersign::printable::printable;
+use countersign::refusals::{Code, Error, Problem, Result};
+use etcetera::BaseStrategy as _;
+use output::Exit;
+use serde::Serialize;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Runs untrusted agents; nothing leaves until a person has signed exactly the bytes that will leave.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 5 done with an error card, 3 waiting for a person, 4 stopped, 6 refused, \
+                        2 usage, 1 host fault.\nFirst time here? `countersign demo`"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Args)]
+struct Global {
+    /// Folder for everything Countersign keeps
+    #[arg(long, global = true, env = "COUNTERSIGN_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Configuration file; by default `config.toml` of the data folder, if it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The user to act for
+    #[arg(long, global = true, default_value = "local", value_name = "NAME")]
+    user: String,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show the whole way of an intent, in a throw-away data folder
+    Demo(demo::Demo),
+    /// Install agents and grant them capabilities
+    #[command(subcommand)]
+    Agent(agent::Agent),
+    /// Give an intent to an agent
+    Run(run::Run),
+    /// Look at what agents ask for, and decide
+    #[command(subcommand)]
+    Approval(approval::Approval),
+    /// Look at intents, pick them up, retry or cancel them
+    #[command(subcommand)]
+    Intent(intent::Intent),
+    /// Import mail, list it, list what has left
+    #[command(subcommand)]
+    Mailbox(mailbox::Mailbox),
+    /// Show what a component is, could ever do and never can, without installing it
+    Inspect(inspect::Inspect),
+    /// Explain an error code
+    Explain(explain::Explain),
+    /// Print the contract between agents and the host
+    Wit,
+}
+
+/// What every verb gets.
+struct Session {
+    global: Global,
+}
+
+impl Session {
+    /// Opens the host, settles what is due, and gives it.
+    async fn host(&self) -> Result<Host> {
+        check_user(&self.global.user)?;
+        let data = match &self.global.data {
+            Some(data) => data.clone(),
+            None => platform()?.data_dir().join("countersign"),
+        };
+        let config = match &self.global.config {
+            Some(path) => Config::load(path)?,
+            None => match data.join("config.toml") {
+                path if path.exists() => Config::load(&path)?,
+                _ => Config::default(),
+            },
+        };
+        let host = open(data, config)?;
+        host.settle().await?;
+        Ok(host)
+    }
+
+    fn user(&self) -> &str {
+        &self.global.user
+    }
+
+    /// Prints the answer of a verb: as JSON, or drawn for people.
+    fn answer<T: Serialize>(&self, value: &T, draw: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = match self.global.json {
+            true => serde_json::to_string_pretty(value).map_err(anyhow::Error::from)? + "\n",
+            false => draw(value),
+        };
+        print(&text)
+    }
+}
+
+fn platform() -> Result<impl etcetera::BaseStrategy> {
+    etcetera::choose_base_strategy().map_err(|error| {
+        Problem::new(Code::StoreUnusable, format!("there is no home folder: {error}"))
+            .hint("set --data DIR, or the environment variable HOME")
+            .into()
+    })
+}
+
+fn open(data: PathBuf, config: Config) -> Result<Host> {
+    let cache = match &config.cache {
+        Some(cache) => Some(cache.clone()),
+        None => platform().ok().map(|platform| platform.cache_dir().join("countersign")),
+    };
+    let (clock, limits) = (Arc::new(Clock::system()), Limits::default());
+    Host::open(Options { data, config, clock, cache, limits, in_memory: false })
+}
+
+/// Writes to standard output. A reader that has gone away, as `head` does, is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::from(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says something to the person, on standard error. The text may hold foreign strings.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+}
+
+/// Runs the command and gives its exit code.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COUNTERSIGN_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let session = Session { global: cli.global };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(verb(&session, cli.verb)),
+        Err(error) => Err(anyhow::Error::from(error).into()),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => fail(session.global.json, error),
+    }
+}
+
+async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
+    match verb {
+        Verb::Demo(demo) => demo.run(session).await,
+        Verb::Agent(agent) => agent.run(session).await,
+        Verb::Run(run) => run.run(session).await,
+        Verb::Approval(approval) => approval.run(session).await,
+        Verb::Intent(intent) => intent.run(session).await,
+        Verb::Mailbox(mailbox) => mailbox.run(session).await,
+        Verb::Inspect(inspect) => inspect.run(session),
+        Verb::Explain(explain) => explain.run(session),
+        Verb::Wit => wit(session),
+    }
+}
+
+/// The contract, package by package, the world last.
+fn wit(session: &Session) -> Result<Exit> {
+    let wit = output::Wit {
+        wit: concat!(
+            include_str!("../../../wit/deps/types/types.wit"),
+            "\n",
+            include_str!("../../../wit/deps/messages/messages.wit"),
+            "\n",
+            include_str!("../../../wit/deps/approval/approval.wit"),
+            "\n",
+            include_str!("../../../wit/agent.wit"),
+        )
+        .into(),
+    };
+    session.answer(&wit, |wit| wit.wit.clone())?;
+    Ok(Exit::Done)
+}
+
+/// A command line that is none, or a call for help.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !std::env::args().any(|argument| argument == "--json") {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 });
+    }
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    fail(true, Problem::new(Code::Usage, message).hint("`countersign help` shows how to use it").into())
+}
+
+fn fail(json: bool, error: Error) -> ExitCode {
+    let problem = match error {
+        Error::Refused(problem) => problem,
+        Error::Fault(error) => match error.downcast::<Problem>() {
+            Ok(problem) => problem,
+            Err(error) => Problem::new(Code::HostFault, format!("{error:#}")),
+        },
+    };
+    let code = problem.code;
+    let hint = problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more"));
+    if json {
+        let error = output::Failure { code: code.to_string(), message: problem.message, hint: Some(hint) };
+        let _ = print(&(serde_json::json!({ "error": error }).to_string() + "\n"));
+    } else {
+        say(&format!("error: {} [{code}]\n\nhint: {hint}", problem.message));
+    }
+    let exit = match code {
+        Code::Usage => Exit::Usage,
+        Code::HostFault => Exit::Fault,
+        _ => Exit::Refused,
+    };
+    exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}
