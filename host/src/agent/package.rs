@@ -118,7 +118,12 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
                     .hint("build for wasm32-wasip2, or turn it into a component with `wasm-tools component new`")
                     .into());
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+            Payload::ModuleSection { unchecked_range: range, .. }
+            | Payload::ComponentSection { unchecked_range: range, .. } => {
+                // A file cut between two sections of an inner module would read without an error.
+                if range.end > bytes.len() {
+                    return Err(malformed("not a whole component: the file is cut short".into()).into());
+                }
                 depth += 1;
                 if depth > NESTING_MAX {
                     return Err(malformed(format!("components nest deeper than {NESTING_MAX}")).into());

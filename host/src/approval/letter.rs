@@ -5,9 +5,13 @@
 
 use super::{Action, BodyKind};
 use crate::clock::Millis;
-use lettre::message::header::{ContentTransferEncoding, ContentType};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
 use lettre::message::{Body, Mailbox, Message};
-use mail_parser::{HeaderValue, MessageParser, MimeHeaders as _};
+use mail_parser::{MessageParser, MimeHeaders as _};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The Message-ID of the message an approval lets out, without angle brackets. Also names its file.
@@ -26,7 +30,7 @@ pub fn render(action: &Action, message_id: &str, decided: Millis) -> anyhow::Res
     let date = UNIX_EPOCH + Duration::from_millis(decided.max(0) as u64);
     let mut builder = Message::builder()
         .from(mailbox(&action.from)?)
-        .subject(action.subject.clone())
+        .header(Subject(action.subject.clone()))
         .date(date)
         .message_id(Some(format!("<{message_id}>")));
     for address in &action.to {
@@ -50,17 +54,58 @@ pub fn render(action: &Action, message_id: &str, decided: Millis) -> anyhow::Res
         BodyKind::Text => ContentType::TEXT_PLAIN,
         BodyKind::Html => ContentType::TEXT_HTML,
     };
-    Ok(builder.header(kind).body(body)?.formatted())
+    Ok(builder.header(MIME_VERSION_1_0).header(kind).body(body)?.formatted())
+}
+
+/// The Subject header, encoded here and not by the library: text that looks like an encoded word must arrive as that
+/// text, or the recipient would read another subject than the one that was signed.
+#[derive(Clone, Debug)]
+struct Subject(String);
+
+/// RFC 2047, 2: an encoded word has at most 75 characters, of which 45 bytes make 60 in base64.
+const WORD_BYTES_MAX: usize = 45;
+
+impl Subject {
+    fn encoded(&self) -> String {
+        let text = &self.0;
+        let is_plain = text.len() <= 60
+            && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+            && !text.contains("=?")
+            && text.trim() == text;
+        if is_plain {
+            return text.clone();
+        }
+        let mut words = Vec::new();
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (word, after) = rest.split_at(rest.floor_char_boundary(WORD_BYTES_MAX));
+            words.push(format!("=?utf-8?b?{}?=", BASE64_STANDARD.encode(word)));
+            rest = after;
+        }
+        words.join("\r\n ")
+    }
+}
+
+impl Header for Subject {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Subject")
+    }
+
+    fn parse(text: &str) -> Result<Subject, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Subject(text.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::dangerous_new_pre_encoded(Subject::name(), self.0.clone(), self.encoded())
+    }
 }
 
 /// Reads rendered bytes back into the action they carry. `of` supplies what is not in the bytes: whose it is, and the
 /// blind recipients of the envelope. `None` if the bytes are not a mail of this form.
 pub fn parse(bytes: &[u8], of: &Action) -> Option<Action> {
     let mail = MessageParser::default().parse(bytes)?;
-    let addresses = |value: &HeaderValue<'_>| -> Option<Vec<String>> {
-        let HeaderValue::Address(list) = value else {
-            return matches!(value, HeaderValue::Empty).then(Vec::new);
-        };
+    let addresses = |value: &mail_parser::HeaderValue<'_>| -> Option<Vec<String>> {
+        let list = value.as_address()?;
         list.iter().map(|address| Some(address.address()?.to_owned())).collect()
     };
     let header = |name: &'static str| match mail.header(name) {

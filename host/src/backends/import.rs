@@ -283,7 +283,7 @@ mod tests {
         write("cur/1:2,S", &mail(1));
         write("new/2", &mail(2));
         write("tmp/3", &mail(3));
-        write("copy.eml", &mail(1));
+        write("same.eml", &mail(1));
         write("README", "no mail here");
         write(
             "archive.mbox",

@@ -1,0 +1,5 @@
+//! Everything that needs the real binary or real guests, in one program: linking wasmtime takes longer than running it.
+
+mod support;
+
+mod cli;
