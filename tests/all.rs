@@ -3,3 +3,10 @@
 mod support;
 
 mod cli;
+mod crash;
+mod hostile;
+mod install;
+mod mail;
+mod matrix;
+mod scenarios;
+mod tidy;
