@@ -3,7 +3,7 @@
 mod locks;
 
 use crate::agent::Package;
-use crate::approval::{Approval, Verdict};
+use crate::approval::Verdict;
 use crate::authority::{Authority, Capability};
 use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::engine::limits::Limits;
-use crate::engine::{Driven, Engine, Pickup, Ports};
+use crate::engine::{Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::Entry;
 use crate::refusals::{Code, Problem, Result};
@@ -24,6 +24,7 @@ use locks::Locks;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The tenant of a host that has one.
@@ -58,6 +59,8 @@ pub struct Host {
     locks: Locks,
     sent: Dir,
     wall_max: Duration,
+    /// Calls after which the next run crashes, as a rehearsal; `usize::MAX` for never.
+    crash_after: AtomicUsize,
 }
 
 /// What to do with an agent about to be installed.
@@ -110,13 +113,27 @@ impl Host {
         });
         clock.raise(store.latest()?);
         let engine = Engine::new(cache, limits)?;
-        let ports = Ports { clock, ledger: store.clone(), mailbox: Arc::new(Local(store.clone())) };
+        let ports = Ports {
+            clock,
+            ledger: store.clone(),
+            mailbox: Arc::new(Local(store.clone())),
+            crash_after: None,
+        };
         let unusable =
             |error: std::io::Error| Problem::new(Code::StoreUnusable, format!("the data folder: {error}"));
         dir.create_dir_all("sent").map_err(unusable)?;
         let sent = dir.open_dir("sent").map_err(unusable)?;
         let locks = Locks::open(dir).map_err(unusable)?;
-        Ok(Host { config, store, engine, ports, locks, sent, wall_max: limits.wall_max })
+        Ok(Host {
+            config,
+            store,
+            engine,
+            ports,
+            locks,
+            sent,
+            wall_max: limits.wall_max,
+            crash_after: no_crash(),
+        })
     }
 
     /// Time, as this host sees it.
@@ -285,25 +302,58 @@ impl Host {
         if intent.status != Status::Running {
             return self.show(user, id);
         }
-        let (agent, digest) = (intent.agent.clone(), intent.digest);
-        let compiled = self.engine.load(digest, || self.store.component(digest))?;
-        let (grants, scopes) = self.store.authority(TENANT, user, &agent, digest)?;
-        let approvals: Vec<Approval> =
-            self.store.approvals_of(seq)?.into_iter().map(|stored| stored.approval).collect();
-        let pickup = Pickup {
-            entries: self.store.journal(seq)?,
-            approvals,
-            authority: Authority::new(agent, grants, scopes),
-            from: self.config.address(user),
-            intent,
+        let compiled = self.engine.load(intent.digest, || self.store.component(intent.digest))?;
+        let pickup = self.pickup(user, seq, intent)?;
+        let crash_after = match self.crash_after.swap(usize::MAX, Ordering::Relaxed) {
+            usize::MAX => None,
+            calls => Some(calls),
         };
-        let driven = self.engine.drive(&compiled, pickup, &self.ports).await?;
+        let driven =
+            self.engine.drive(&compiled, pickup, &Ports { crash_after, ..self.ports.clone() }).await?;
         if driven == Driven::Lost {
             tracing::info!(blame = "person", "{id} was cancelled while it ran");
         }
         self.write_letters(user, LETTERS_CHECKED)?;
         drop(_lock);
         self.show(user, id)
+    }
+
+    fn pickup(&self, user: &str, seq: i64, intent: Intent) -> Result<Pickup> {
+        let (agent, digest) = (intent.agent.clone(), intent.digest);
+        let (grants, scopes) = self.store.authority(TENANT, user, &agent, digest)?;
+        let approvals = self.store.approvals_of(seq)?.into_iter().map(|stored| stored.approval);
+        Ok(Pickup {
+            entries: self.store.journal(seq)?,
+            approvals: approvals.collect(),
+            authority: Authority::new(agent, grants, scopes),
+            from: self.config.address(user),
+            intent,
+        })
+    }
+
+    /// Executes a recorded run once more, with all effects off, and says how it ends and what it prints.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; faults of the host, one of them that the component is gone.
+    pub async fn replay(&self, user: &str, id: &str) -> Result<(End, String)> {
+        let (seq, intent) = self.store.intent(TENANT, user, id)?;
+        let compiled = self.engine.load(intent.digest, || self.store.component(intent.digest))?;
+        let pickup = self.pickup(user, seq, intent)?;
+        Ok(self.engine.replay(&compiled, pickup, &self.ports).await?)
+    }
+
+    /// Rehearses a crash: the next run that is driven dies after so many answered calls, with nothing committed since.
+    /// For tests of agents.
+    pub fn rehearse_crash(&self, after_calls: usize) {
+        self.crash_after.store(after_calls, Ordering::Relaxed);
+    }
+
+    /// The same data folder opened again, as after a restart. Also keeps a database that lies in memory.
+    pub fn reopen(self) -> Result<Host> {
+        let Host { config, store, engine, ports, locks, sent, wall_max, .. } = self;
+        let engine = engine.restart()?;
+        Ok(Host { config, store, engine, ports, locks, sent, wall_max, crash_after: no_crash() })
     }
 
     async fn lock(&self, seq: i64, id: &str) -> Result<locks::Lock> {
@@ -427,6 +477,10 @@ impl Host {
         }
         Ok(())
     }
+}
+
+fn no_crash() -> AtomicUsize {
+    AtomicUsize::new(usize::MAX)
 }
 
 /// The file of a message that has left, in `sent/` of the data folder.

@@ -92,6 +92,10 @@ impl Cache {
         Some(Cache { dir, settings: hasher.finish() })
     }
 
+    pub fn into_dir(self) -> PathBuf {
+        self.dir
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.dir.join(format!("{digest}-{:016x}.cwasm", self.settings))
     }

@@ -43,6 +43,8 @@ pub struct Ports {
     pub ledger: Arc<dyn Ledger>,
     /// Where mail is.
     pub mailbox: Arc<dyn Mailbox>,
+    /// Rehearses a crash after so many answered calls, for tests of agents.
+    pub crash_after: Option<usize>,
 }
 
 /// How far a run came.
@@ -54,6 +56,8 @@ pub enum Driven {
     Ended,
     /// Somebody cancelled it meanwhile.
     Lost,
+    /// It crashed, as rehearsed.
+    Crashed,
 }
 
 /// What is carried from one segment to the next within one pickup.
@@ -79,6 +83,33 @@ impl Engine {
     ///
     /// Faults of the host. The run stays as its last commit left it and can be picked up again.
     pub async fn drive(&self, compiled: &Compiled, pickup: Pickup, ports: &Ports) -> anyhow::Result<Driven> {
+        self.begin(compiled, pickup, ports).run().await
+    }
+
+    /// Executes a run once more from its record, with all effects off, and gives how it ended and what it printed. A run
+    /// that makes a call its record does not hold has diverged.
+    ///
+    /// # Errors
+    ///
+    /// Faults of the host.
+    pub async fn replay(
+        &self,
+        compiled: &Compiled,
+        pickup: Pickup,
+        ports: &Ports,
+    ) -> anyhow::Result<(End, String)> {
+        let drive = self.begin(compiled, pickup, ports);
+        let (entries, approvals) = (drive.entries.clone(), drive.approvals.clone());
+        let outcome = drive.segment(entries, drive.durable, approvals, Mode::Branch).await?;
+        let extra = outcome.record.entries.get(drive.durable).map(|entry| Stop::Diverged {
+            call: drive.durable,
+            expected: "nothing more".into(),
+            got: entry.call.clone(),
+        });
+        Ok((extra.map_or(outcome.end, End::Stop), outcome.log))
+    }
+
+    fn begin<'a>(&'a self, compiled: &'a Compiled, pickup: Pickup, ports: &'a Ports) -> Drive<'a> {
         let Pickup { intent, entries, approvals, authority, from } = pickup;
         let identity = Identity {
             tenant: intent.tenant.clone(),
@@ -88,7 +119,7 @@ impl Engine {
             agent: intent.digest,
             from,
         };
-        let drive = Drive {
+        Drive {
             engine: self,
             compiled,
             ports,
@@ -102,8 +133,7 @@ impl Engine {
             fuel_max: intent.fuel + intent.fuel / 64 + self.limits.fuel_max,
             deadline: Instant::now() + self.limits.wall_max,
             intent,
-        };
-        drive.run().await
+        }
     }
 }
 
@@ -142,6 +172,7 @@ impl Drive<'_> {
                     fuel,
                 },
                 End::Stop(Stop::Lost) => return Ok(Driven::Lost),
+                End::Stop(Stop::Crashed) => return Ok(Driven::Crashed),
                 End::Stop(Stop::Limit(code)) => {
                     let message = "the run reached a limit of its journal".to_owned();
                     self.end(Status::Stopped, None, Some(Reason { code, message }), log, fuel)
@@ -204,6 +235,7 @@ impl Drive<'_> {
             mode,
             fuel: self.fuel_max,
             deadline: self.deadline,
+            crash_after: self.ports.crash_after.filter(|_| mode == Mode::Live),
         };
         self.engine.execute(segment).await
     }

@@ -58,6 +58,12 @@ impl Engine {
         Ok(Engine { wasmtime, linker, compiled: Mutex::default(), cache, slots, limits })
     }
 
+    /// A fresh engine with the same settings, as after a restart.
+    pub(crate) fn restart(self) -> anyhow::Result<Engine> {
+        let Engine { cache, limits, .. } = self;
+        Engine::new(cache.map(compile::Cache::into_dir), limits)
+    }
+
     /// Refuses a component that imports what no agent may have, or does not export what an agent must.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ pub(super) struct Segment<'a> {
     pub mode: Mode,
     pub fuel: u64,
     pub deadline: Instant,
+    pub crash_after: Option<usize>,
 }
 
 /// What is left of a segment.
@@ -93,7 +94,8 @@ impl Engine {
             segment.clock,
             segment.ledger,
             owner,
-        );
+        )
+        .crash_after(segment.crash_after);
         let run = Run {
             tools: Tools {
                 authority: segment.authority,

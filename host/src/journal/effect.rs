@@ -95,6 +95,7 @@ pub struct Journal {
     durable: usize,
     bytes: usize,
     asked: Option<String>,
+    crash_after: Option<usize>,
     mode: Mode,
     time: RunClock,
     clock: Arc<Clock>,
@@ -114,7 +115,25 @@ impl Journal {
         owner: Owner,
     ) -> Journal {
         let bytes = entries.iter().map(Entry::bytes).sum();
-        Journal { entries, cursor: 0, durable, bytes, asked: None, mode, time, clock, ledger, owner }
+        Journal {
+            entries,
+            cursor: 0,
+            durable,
+            bytes,
+            asked: None,
+            crash_after: None,
+            mode,
+            time,
+            clock,
+            ledger,
+            owner,
+        }
+    }
+
+    /// Rehearses a crash: the first live call behind so many answers ends the segment as death would, with nothing
+    /// recorded and nothing committed.
+    pub fn crash_after(self, calls: Option<usize>) -> Journal {
+        Journal { crash_after: calls, ..self }
     }
 
     /// Whether live calls are for good.
@@ -163,6 +182,9 @@ impl Journal {
             self.time.reach(entry.at_ms);
             self.cursor += 1;
             return answer;
+        }
+        if self.crash_after.is_some_and(|calls| self.cursor >= calls) {
+            return Err(Stop::Crashed.into());
         }
         if self.cursor >= CALLS_MAX {
             return Err(Stop::Limit(Code::TooManyCalls).into());

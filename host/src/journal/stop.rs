@@ -44,6 +44,8 @@ pub enum Stop {
     Limit(Code),
     /// Somebody else changed the run, by cancelling it.
     Lost,
+    /// A rehearsed crash.
+    Crashed,
 }
 
 impl fmt::Display for Stop {
@@ -56,6 +58,7 @@ impl fmt::Display for Stop {
             }
             Stop::Limit(code) => write!(f, "{code}"),
             Stop::Lost => write!(f, "the run was cancelled"),
+            Stop::Crashed => write!(f, "the run crashed, as rehearsed"),
         }
     }
 }

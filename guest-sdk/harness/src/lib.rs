@@ -1,0 +1,199 @@
+//! Runs scenarios against agents, on the real host.
+//!
+//! A scenario is a folder with `scenario.json`, which says what happens, and `expected.txt`, which says what comes of it:
+//! every answer the agent heard, what people were asked, what left, the card, the log. The host is the one operators run,
+//! over a database in memory, with a clock that stands still and randomness that repeats. When a scenario has come to its
+//! end, its run is replayed from its record, and must not diverge.
+//!
+//! With the environment variable `BLESS` set, `expected.txt` is written instead of compared.
+//!
+//! ```no_run
+//! countersign_harness::check("tests/scenarios/declined".as_ref(), "target/agent.wasm".as_ref()).unwrap();
+//! ```
+
+mod scenario;
+mod transcript;
+
+pub use scenario::{Scenario, Step};
+
+use anyhow::{Context as _, bail};
+use countersign::approval::Verdict;
+use countersign::clock::Clock;
+use countersign::config::{Config, User};
+use countersign::engine::{End, limits::Limits};
+use countersign::host::{Host, Install, Options, View};
+use countersign::intent::Status;
+use countersign::refusals::Error;
+use std::path::Path;
+use std::sync::Arc;
+use transcript::Transcript;
+
+/// Where the clock of a scenario stands: 2025-01-06T12:00:00Z.
+pub const START_MS: i64 = 1_736_164_800_000;
+/// Who signs in a scenario.
+const PERSON: &str = "person";
+
+/// Runs the scenario in `folder` against the component in `agent`, and compares what comes of it with `expected.txt`.
+///
+/// # Errors
+///
+/// The difference, line by line; or what is wrong with the scenario.
+pub fn check(folder: &Path, agent: &Path) -> anyhow::Result<()> {
+    let component = std::fs::read(agent).with_context(|| format!("cannot read {}", agent.display()))?;
+    let scenario = Scenario::load(folder)?;
+    let transcript = run(&scenario, component)?;
+    let path = folder.join("expected.txt");
+    if std::env::var_os("BLESS").is_some() {
+        return std::fs::write(&path, transcript).with_context(|| format!("cannot write {}", path.display()));
+    }
+    let expected = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}; BLESS=1 writes it", path.display()))?;
+    if expected != transcript {
+        let diff = similar::TextDiff::from_lines(&expected, &transcript);
+        let diff = diff.unified_diff().context_radius(3).header("expected", "happened").to_string();
+        bail!("{}: not what was expected\n{diff}", folder.display());
+    }
+    Ok(())
+}
+
+/// Runs a scenario against a component, and gives the transcript of what came of it.
+///
+/// # Errors
+///
+/// When the agent does not install, or the host fails, or the replay diverges.
+pub fn run(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(play(scenario, component))
+}
+
+/// The compiled agents of all scenarios are kept here: most scenarios run the same few.
+fn cache() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("countersign-harness-{}", countersign::host::principal()))
+}
+
+async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String> {
+    let folder = tempfile::tempdir()?;
+    let clock = Arc::new(Clock::virtual_at(START_MS, scenario.seed));
+    let address = scenario.address.clone();
+    let config = Config { users: [("local".to_owned(), User { address })].into(), ..Config::default() };
+    let options = Options {
+        data: folder.path().join("data"),
+        config,
+        clock: clock.clone(),
+        cache: Some(cache()),
+        limits: Limits { fuel_max: scenario.fuel_max, ..Limits::default() },
+        in_memory: true,
+    };
+    let mut host = Host::open(options)?;
+    let mail = folder.path().join("mail");
+    scenario.write_mail(&mail)?;
+    host.import("local", &mail, |_, _| {}).await?;
+    let manifest = scenario.manifest.as_ref().map(ToString::to_string);
+    let install = Install { manifest, grants: scenario.grants.clone(), ..Install::default() };
+    let (agent, warnings) = host.install("local", component, install, PERSON).await?;
+    let agent = agent.installed.manifest.id;
+
+    let mut transcript = Transcript::new(START_MS);
+    warnings.iter().for_each(|warning| transcript.line(&format!("warning {warning}")));
+    if let Some(calls) = scenario.crash_after {
+        transcript.line(&format!("crash after call {calls}"));
+        host.rehearse_crash(calls);
+    }
+    transcript.line(&format!("intent {} {}", scenario.action, scenario.parameters_text()));
+    let submitted =
+        host.submit("local", &agent, &scenario.action, scenario.parameters.clone(), scenario.text.clone()).await;
+    let mut view = match submitted {
+        Ok(view) => view,
+        Err(Error::Refused(problem)) => {
+            transcript.line(&format!("refused {} {}", problem.code, problem.message));
+            return Ok(transcript.text());
+        }
+        Err(Error::Fault(error)) => return Err(error),
+    };
+    transcript.state(&view);
+    for step in &scenario.steps {
+        transcript.line(&step.to_string());
+        let id = view.intent.id.clone();
+        match step {
+            Step::Decide { verdict, no_resume, stale } => {
+                let pending = view.approvals.last().context("there is nothing to decide")?;
+                let mut shown = pending.approval.digest;
+                shown.0[0] ^= u8::from(*stale);
+                let decided = host.decide("local", &pending.approval.id, *verdict, shown, PERSON, None).await;
+                transcript.outcome(decided)?;
+                if *no_resume {
+                    view = host.show("local", &id)?;
+                    continue;
+                }
+            }
+            Step::Advance(by) => {
+                clock.advance(*by);
+                host.settle().await?;
+            }
+            Step::Expire => {
+                clock.advance(countersign::approval::PENDING_MS);
+                host.settle().await?;
+            }
+            Step::CrashAfter(calls) => {
+                host.rehearse_crash(*calls);
+                continue;
+            }
+            Step::Restart => host = host.reopen()?,
+            Step::Resume => {}
+            Step::Cancel => transcript.outcome(host.cancel("local", &id).await.map(drop))?,
+            Step::Grant(capabilities) => {
+                host.grant("local", &agent, capabilities, PERSON).await?;
+                continue;
+            }
+            Step::Revoke(capabilities) => {
+                host.revoke("local", &agent, capabilities).await?;
+                continue;
+            }
+        }
+        view = host.resume("local", &id).await?;
+        transcript.state(&view);
+    }
+    finish(&host, &view, &mut transcript).await?;
+    Ok(transcript.text())
+}
+
+/// Adds the record of the run to the transcript, and replays it.
+async fn finish(host: &Host, view: &View, transcript: &mut Transcript) -> anyhow::Result<()> {
+    let id = &view.intent.id;
+    transcript.calls(&host.journal("local", id)?);
+    transcript.sent(&host.sent("local")?);
+    transcript.log(&view.intent.log);
+    let (end, log) = host.replay("local", id).await?;
+    if let Some(difference) = differs(view, &end, &log) {
+        bail!("the replay diverged: {difference}\n{}", transcript.text());
+    }
+    transcript.line("replay same");
+    Ok(())
+}
+
+/// In what a replay differs from the run, if it does.
+fn differs(view: &View, end: &End, log: &str) -> Option<String> {
+    let intent = &view.intent;
+    let same = match (intent.status, end) {
+        (Status::Done, End::Card(card)) => intent.card.as_ref() == Some(card),
+        (Status::Done, End::Nothing) => intent.card.is_none(),
+        // A run that is put down, or was cancelled there, comes to the same place: the ask, or the parked send.
+        (Status::Waiting | Status::Cancelled | Status::Running, End::Stop(_)) => true,
+        (Status::Stopped, End::Broken(code, _)) => intent.reason.as_ref().is_some_and(|r| r.code == *code),
+        (Status::Stopped, End::Stop(_)) => intent.reason.is_some(),
+        _ => false,
+    };
+    if !same {
+        return Some(format!("the run is {} with {:?}, the replay ended with {end:?}", intent.status.name(), intent.card));
+    }
+    let ended = matches!(intent.status, Status::Done | Status::Stopped);
+    (ended && intent.log != log).then(|| "it printed something else".to_owned())
+}
+
+/// The verdict a scenario writes as `approve` or `decline`.
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "approve",
+        Verdict::Decline => "decline",
+    }
+}

@@ -1,0 +1,259 @@
+//! `scenario.json`.
+
+use anyhow::Context as _;
+use countersign::approval::Verdict;
+use countersign::authority::Capability;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What happens in a scenario.
+///
+/// ```
+/// let scenario: countersign_harness::Scenario = serde_json::from_str(r#"{
+///     "about": "A declined message does not leave.",
+///     "grants": ["messages.send"],
+///     "action": "send_report",
+///     "steps": ["decline"]
+/// }"#).unwrap();
+/// assert_eq!(scenario.steps.len(), 1);
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scenario {
+    /// The sentence this scenario shows to be true.
+    pub about: String,
+    /// What the user has granted.
+    #[serde(default)]
+    pub grants: Vec<Capability>,
+    /// The manifest, where the component carries none.
+    #[serde(default)]
+    pub manifest: Option<Value>,
+    /// The account mail leaves from.
+    #[serde(default = "default_address")]
+    pub address: String,
+    /// The mailbox.
+    #[serde(default)]
+    pub mail: Vec<Mail>,
+    /// What is asked of the agent.
+    pub action: String,
+    /// With what.
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// What the user typed.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Decides all randomness.
+    #[serde(default)]
+    pub seed: u64,
+    /// Fuel per segment.
+    #[serde(default = "default_fuel")]
+    pub fuel_max: u64,
+    /// Crashes the first segment after so many answered calls.
+    #[serde(default)]
+    pub crash_after: Option<usize>,
+    /// What happens after the intent has been submitted.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// The folder it came from.
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+fn default_address() -> String {
+    "local@localhost".into()
+}
+
+fn default_fuel() -> u64 {
+    1_000_000_000
+}
+
+/// A message in the mailbox of a scenario.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mail {
+    /// Sender.
+    pub from: String,
+    /// Recipient.
+    #[serde(default = "default_address")]
+    pub to: String,
+    /// Subject.
+    #[serde(default)]
+    pub subject: String,
+    /// Text.
+    #[serde(default)]
+    pub body: String,
+    /// RFC 2822, `Mon, 06 Jan 2025 09:00:00 +0000`.
+    pub date: String,
+    /// Whether somebody has read it.
+    #[serde(default)]
+    pub read: bool,
+    /// Message-ID without brackets.
+    #[serde(default)]
+    pub message_id: Option<String>,
+    /// Message-ID of the message it answers.
+    #[serde(default)]
+    pub in_reply_to: Option<String>,
+}
+
+/// Something that happens after the intent has been submitted.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(try_from = "Value")]
+pub enum Step {
+    /// `"approve"`, `"decline"`: the person decides on the latest approval and the run goes on. `"approve, no resume"` leaves
+    /// the run where it is; `"approve stale"` decides on something that was not shown.
+    Decide {
+        /// Yes or no.
+        verdict: Verdict,
+        /// Leaves the run where it is.
+        no_resume: bool,
+        /// Decides on another digest than the one shown.
+        stale: bool,
+    },
+    /// `{"advance": "5m"}`: time passes; `s`, `m`, `h` and `d` are known.
+    Advance(i64),
+    /// `"expire"`: so much time passes that every approval is over.
+    Expire,
+    /// `{"crashAfter": 2}`: the next segment crashes after so many answered calls.
+    CrashAfter(usize),
+    /// `"restart"`: the host is opened again, and the run picked up.
+    Restart,
+    /// `"resume"`: the run is picked up.
+    Resume,
+    /// `"cancel"`: the person cancels the intent.
+    Cancel,
+    /// `{"grant": ["messages.send"]}`.
+    Grant(Vec<Capability>),
+    /// `{"revoke": ["messages.send"]}`.
+    Revoke(Vec<Capability>),
+}
+
+impl TryFrom<Value> for Step {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Step, String> {
+        let decide = |verdict, no_resume, stale| Ok(Step::Decide { verdict, no_resume, stale });
+        let unknown = || format!("`{value}` is not a step");
+        if let Some(word) = value.as_str() {
+            return match word {
+                "approve" => decide(Verdict::Approve, false, false),
+                "decline" => decide(Verdict::Decline, false, false),
+                "approve, no resume" => decide(Verdict::Approve, true, false),
+                "decline, no resume" => decide(Verdict::Decline, true, false),
+                "approve stale" => decide(Verdict::Approve, false, true),
+                "expire" => Ok(Step::Expire),
+                "restart" => Ok(Step::Restart),
+                "resume" => Ok(Step::Resume),
+                "cancel" => Ok(Step::Cancel),
+                _ => Err(unknown()),
+            };
+        }
+        let object = value.as_object().filter(|object| object.len() == 1).ok_or_else(unknown)?;
+        let (name, what) = object.iter().next().ok_or_else(unknown)?;
+        let capabilities = || serde_json::from_value(what.clone()).map_err(|error| error.to_string());
+        match name.as_str() {
+            "advance" => what.as_str().and_then(duration).map(Step::Advance).ok_or_else(unknown),
+            "crashAfter" => what.as_u64().map(|calls| Step::CrashAfter(calls as usize)).ok_or_else(unknown),
+            "grant" => capabilities().map(Step::Grant),
+            "revoke" => capabilities().map(Step::Revoke),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// Reads `90s`, `5m`, `72h` or `30d`, also with a minus.
+fn duration(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(unit)
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |list: &[Capability]| list.iter().map(|c| c.name()).collect::<Vec<_>>().join(" ");
+        match self {
+            Step::Decide { verdict, no_resume, stale } => {
+                let name = super::verdict_name(*verdict);
+                let stale = if *stale { " what was not shown" } else { "" };
+                write!(f, "{name}{stale}{}", if *no_resume { ", no resume" } else { "" })
+            }
+            Step::Advance(by) => write!(f, "advance {} s", by / 1000),
+            Step::Expire => f.write_str("expire"),
+            Step::CrashAfter(calls) => write!(f, "crash after call {calls}"),
+            Step::Restart => f.write_str("restart"),
+            Step::Resume => f.write_str("resume"),
+            Step::Cancel => f.write_str("cancel"),
+            Step::Grant(list) => write!(f, "grant {}", names(list)),
+            Step::Revoke(list) => write!(f, "revoke {}", names(list)),
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads the scenario in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Naming line and field.
+    pub fn load(folder: &Path) -> anyhow::Result<Scenario> {
+        let path = folder.join("scenario.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let scenario: Scenario = serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        Ok(Scenario { folder: folder.to_owned(), ..scenario })
+    }
+
+    /// The folder the scenario came from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn parameters_text(&self) -> String {
+        let text = serde_json::to_string(&self.parameters).expect("JSON serializes");
+        // The steps of a scripted agent are in scenario.json already, and its calls follow below.
+        if text.len() > 200 { "{…}".into() } else { text }
+    }
+
+    /// Writes the mailbox as a Maildir.
+    pub(crate) fn write_mail(&self, folder: &Path) -> anyhow::Result<()> {
+        let current = folder.join("cur");
+        std::fs::create_dir_all(&current)?;
+        for (number, mail) in self.mail.iter().enumerate() {
+            let mut text = format!("From: {}\r\nTo: {}\r\n", mail.from, mail.to);
+            text += &format!("Subject: {}\r\nDate: {}\r\n", mail.subject, mail.date);
+            let ids = [("Message-ID", &mail.message_id), ("In-Reply-To", &mail.in_reply_to)];
+            for (name, id) in ids {
+                if let Some(id) = id {
+                    text += &format!("{name}: <{id}>\r\n");
+                }
+            }
+            text += "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n";
+            text += &format!("Content-Transfer-Encoding: 8bit\r\n\r\n{}", mail.body);
+            let flags = if mail.read { "S" } else { "" };
+            std::fs::write(current.join(format!("{number:04}:2,{flags}")), text)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn steps_are_words_or_one_member_objects() {
+        let step = |value: Value| Step::try_from(value);
+        assert_eq!(step(json!({"advance": "-72h"})), Ok(Step::Advance(-259_200_000)));
+        assert_eq!(step(json!({"crashAfter": 2})), Ok(Step::CrashAfter(2)));
+        for bad in [json!("sign"), json!({"advance": "soon"}), json!({"advance": ""}), json!({}), json!(1)] {
+            assert!(step(bad.clone()).is_err(), "{bad}");
+        }
+    }
+}

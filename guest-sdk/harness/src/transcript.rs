@@ -1,0 +1,190 @@
+//! What came of a scenario, as text a person can read and compare.
+//!
+//! Ids are numbered in the order they appear, times are given as seconds since the start, and digests are left out: what
+//! remains changes only when the behaviour does.
+
+use countersign::approval::Binding;
+use countersign::host::View;
+use countersign::intent::Status;
+use countersign::journal::{Answer, Entry};
+use countersign::refusals::{Error, Result};
+use countersign::store::{Sent, Stored};
+use std::fmt::Write as _;
+
+/// How much of a request or an answer is shown.
+const EXCERPT_CHARS: usize = 400;
+const ID_CHARS: usize = 26;
+
+pub struct Transcript {
+    out: String,
+    start_ms: i64,
+    names: Vec<String>,
+    shown: usize,
+}
+
+impl Transcript {
+    pub fn new(start_ms: i64) -> Transcript {
+        Transcript { out: String::new(), start_ms, names: Vec::new(), shown: 0 }
+    }
+
+    pub fn line(&mut self, text: &str) {
+        let text = self.name(text);
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    fn inner(&mut self, text: &str) {
+        self.line(&format!("  {text}"));
+    }
+
+    /// How a decision or a cancellation was received.
+    pub fn outcome(&mut self, outcome: Result<()>) -> anyhow::Result<()> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Error::Refused(problem)) => {
+                self.inner(&format!("refused {} {}", problem.code, problem.message));
+                Ok(())
+            }
+            Err(Error::Fault(error)) => Err(error),
+        }
+    }
+
+    /// Where the intent stands, with approvals that have not been shown yet.
+    pub fn state(&mut self, view: &View) {
+        let intent = &view.intent;
+        self.line(intent.status.name());
+        for stored in view.approvals.iter().skip(self.shown) {
+            self.approval(stored);
+        }
+        self.shown = view.approvals.len();
+        if intent.status == Status::Done {
+            match &intent.card {
+                Some(card) => self.inner(&format!("card {card}")),
+                None => self.inner("no card"),
+            }
+        }
+        if let Some(reason) = &intent.reason {
+            self.inner(&format!("{} {}", reason.code, reason.message));
+        }
+    }
+
+    fn approval(&mut self, stored: &Stored) {
+        let approval = &stored.approval;
+        let binding = match approval.binding {
+            Binding::Exact => "exact",
+            Binding::Declared => "declared",
+            Binding::Hold => "hold",
+            Binding::Question => "question",
+        };
+        self.inner(&format!("{} {binding}", approval.id));
+        if let Some(action) = &approval.action {
+            self.inner(&format!("  from {}", action.from));
+            for (name, list) in [("to", &action.to), ("cc", &action.cc), ("bcc", &action.bcc)] {
+                if !list.is_empty() {
+                    self.inner(&format!("  {name} {}", list.join(", ")));
+                }
+            }
+            self.inner(&format!("  subject {}", countersign::printable::line(&action.subject)));
+            self.inner(&format!("  body {}", countersign::printable::line(&action.body)));
+        }
+        let words = &approval.words;
+        self.inner(&format!("  says {}: {}", words.title, words.description));
+    }
+
+    pub fn calls(&mut self, entries: &[Entry]) {
+        self.line("calls");
+        for (number, entry) in entries.iter().enumerate() {
+            let heard = match &entry.answer {
+                Answer::Value(json) => excerpt(json),
+                Answer::Refused(refusal) => {
+                    let details = refusal.details.as_ref().map(ToString::to_string).unwrap_or_default();
+                    format!("{} {} {details}", refusal.code, refusal.message)
+                }
+            };
+            self.inner(&format!("{number} {} {}", entry.call, excerpt(&entry.request)));
+            self.inner(&format!("  -> {heard}"));
+        }
+    }
+
+    pub fn sent(&mut self, sent: &[Sent]) {
+        self.line(&format!("sent {}", sent.len()));
+        for sent in sent.iter().rev() {
+            let action = &sent.action;
+            let recipients: Vec<_> = action.recipients().collect();
+            let subject = countersign::printable::line(&action.subject);
+            let body = countersign::printable::line(&action.body);
+            self.inner(&format!("{} to {}: {subject}: {body}", sent.id, recipients.join(", ")));
+        }
+    }
+
+    pub fn log(&mut self, log: &str) {
+        if log.is_empty() {
+            return;
+        }
+        self.line("log");
+        let log = countersign::printable::printable(log);
+        for line in log.lines().take(40) {
+            self.inner(line);
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.out.clone()
+    }
+
+    /// Replaces ids by their number and times by seconds since the start.
+    fn name(&mut self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((at, prefix)) = find_id(rest) {
+            out += &rest[..at];
+            let end = at + prefix.len() + ID_CHARS;
+            let id = &rest[at + prefix.len()..end];
+            let number = match self.names.iter().position(|name| name == id) {
+                Some(number) => number,
+                None => {
+                    self.names.push(id.to_owned());
+                    self.names.len() - 1
+                }
+            };
+            let _ = write!(out, "{prefix}{}", number + 1);
+            rest = &rest[end..];
+        }
+        out += rest;
+        self.times(&out)
+    }
+
+    fn times(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        for (number, piece) in text.split('"').enumerate() {
+            if number > 0 {
+                out.push('"');
+            }
+            match countersign::clock::parse(piece) {
+                Some(at) if piece.len() > 10 && at >= self.start_ms => {
+                    let _ = write!(out, "+{} s", (at - self.start_ms) as f64 / 1000.0);
+                }
+                _ => out += piece,
+            }
+        }
+        out
+    }
+}
+
+/// The first id in a text, with its prefix.
+fn find_id(text: &str) -> Option<(usize, &'static str)> {
+    ["appr_", "msg_", "int_"]
+        .into_iter()
+        .flat_map(|prefix| text.match_indices(prefix).map(move |(at, _)| (at, prefix)))
+        .filter(|(at, prefix)| {
+            let id = text.as_bytes().get(at + prefix.len()..at + prefix.len() + ID_CHARS);
+            id.is_some_and(|id| id.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        })
+        .min()
+}
+
+fn excerpt(json: &str) -> String {
+    match json.char_indices().nth(EXCERPT_CHARS) {
+        Some((at, _)) => format!("{}…", &json[..at]),
+        None => json.to_owned(),
+    }
+}
