@@ -15,13 +15,14 @@ use crate::engine::{Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::Entry;
 use crate::refusals::{Code, Problem, Result};
-use crate::store::{AgentRow, Decision, NewIntent, Sent, Store, Stored};
+use crate::store::{AgentRow, Decision, Letters, NewIntent, Sent, Store, Stored};
 use crate::tools::ROOMS;
 use crate::tools::messages::{Mail, Query};
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
 use serde_json::{Map, Value};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -121,7 +122,12 @@ impl Host {
         };
         let unusable =
             |error: std::io::Error| Problem::new(Code::StoreUnusable, format!("the data folder: {error}"));
-        dir.create_dir_all("sent").map_err(unusable)?;
+        match dir.create_dir_with("sent", DirBuilder::new().mode(0o700)) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(unusable(error).into());
+            }
+            _ => {}
+        }
         let sent = dir.open_dir("sent").map_err(unusable)?;
         let locks = Locks::open(dir).map_err(unusable)?;
         Ok(Host {
@@ -146,10 +152,7 @@ impl Host {
         for (_, user, id) in self.store.expire(self.clock().now()).await? {
             self.resume(&user, &id).await?;
         }
-        for user in self.config.users.keys().map(String::as_str).chain(["local"]) {
-            self.write_letters(user, LETTERS_CHECKED)?;
-        }
-        Ok(())
+        self.write_letters(Letters::Latest(LETTERS_CHECKED))
     }
 
     // Agents
@@ -313,8 +316,7 @@ impl Host {
         if driven == Driven::Lost {
             tracing::info!(blame = "person", "{id} was cancelled while it ran");
         }
-        self.write_letters(user, LETTERS_CHECKED)?;
-        drop(_lock);
+        self.write_letters(Letters::OfIntent(seq))?;
         self.show(user, id)
     }
 
@@ -455,21 +457,23 @@ impl Host {
 
     /// What has left, newest first, each with its file.
     pub fn sent(&self, user: &str) -> Result<Vec<Sent>> {
-        self.write_letters(user, LIST_MAX)?;
+        self.write_letters(Letters::Latest(u32::MAX))?;
         self.store.sent(TENANT, user, LIST_MAX)
     }
 
     /// Writes the `.eml` of sent messages that have none: the database knows what has left, the files only show it.
-    fn write_letters(&self, user: &str, latest: u32) -> Result<()> {
-        for sent in self.store.sent(TENANT, user, latest)? {
-            let name = letter_name(&sent.message_id);
+    fn write_letters(&self, which: Letters) -> Result<()> {
+        for message_id in self.store.letters(TENANT, which)? {
+            let name = letter_name(&message_id);
             if self.sent.exists(&name) {
                 continue;
             }
+            let bytes = self.store.letter(&message_id)?;
             let temporary = format!("{name}.tmp{}", std::process::id());
             let written = self
                 .sent
-                .write(&temporary, &sent.bytes)
+                .open_with(&temporary, OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))
+                .and_then(|mut file| file.write_all(&bytes))
                 .and_then(|()| self.sent.rename(&temporary, &self.sent, &name));
             if let Err(error) = written {
                 tracing::warn!(blame = "operator", "cannot write sent/{name}: {error}");

@@ -100,8 +100,9 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         host.rehearse_crash(calls);
     }
     transcript.line(&format!("intent {} {}", scenario.action, scenario.parameters_text()));
-    let submitted =
-        host.submit("local", &agent, &scenario.action, scenario.parameters.clone(), scenario.text.clone()).await;
+    let submitted = host
+        .submit("local", &agent, &scenario.action, scenario.parameters.clone(), scenario.text.clone())
+        .await;
     let mut view = match submitted {
         Ok(view) => view,
         Err(Error::Refused(problem)) => {
@@ -184,7 +185,11 @@ fn differs(view: &View, end: &End, log: &str) -> Option<String> {
         _ => false,
     };
     if !same {
-        return Some(format!("the run is {} with {:?}, the replay ended with {end:?}", intent.status.name(), intent.card));
+        return Some(format!(
+            "the run is {} with {:?}, the replay ended with {end:?}",
+            intent.status.name(),
+            intent.card
+        ));
     }
     let ended = matches!(intent.status, Status::Done | Status::Stopped);
     (ended && intent.log != log).then(|| "it printed something else".to_owned())

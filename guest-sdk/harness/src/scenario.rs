@@ -204,8 +204,10 @@ impl Scenario {
     /// Naming line and field.
     pub fn load(folder: &Path) -> anyhow::Result<Scenario> {
         let path = folder.join("scenario.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let scenario: Scenario = serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let scenario: Scenario =
+            serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
         Ok(Scenario { folder: folder.to_owned(), ..scenario })
     }
 

@@ -25,6 +25,8 @@ const BATCH: usize = 64;
 /// What became of an import.
 #[derive(Debug, Default)]
 pub struct Imported {
+    /// Messages read, whole and broken.
+    pub read: usize,
     /// Messages that are new.
     pub added: usize,
     /// Messages that were here already, byte for byte, or came twice.
@@ -56,8 +58,10 @@ pub async fn import(
     for (number, name) in files.iter().enumerate() {
         let mut sources = Vec::new();
         if let Err(error) = read(&dir, name, |source| sources.push(source)) {
+            imported.read += 1;
             imported.broken.push((name.display().to_string(), error.to_string()));
         }
+        imported.read += sources.len();
         for Source { name, bytes, unread, received_ms } in sources {
             match understand((tenant, user), &bytes, unread, received_ms.unwrap_or(now)) {
                 Ok(mail) => batch.push(NewMail { mail, source: bytes }),
@@ -203,7 +207,8 @@ fn understand(
         let extras = [("messageId", message_id), ("inReplyTo", in_reply_to), ("thread", thread)];
         let extras: Map<String, Value> =
             extras.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect();
-        let date = message.date().map(|date| date.to_timestamp());
+        let received = message.received().and_then(|received| received.date());
+        let date = message.date().copied().or(received).map(|date| date.to_timestamp());
         let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
         Some(Mail {
             id: String::new(),

@@ -48,13 +48,19 @@ impl Mailbox {
                 bar.finish_and_clear();
                 let broken = imported.broken.into_iter();
                 let imported = output::Imported {
+                    read: imported.read,
                     added: imported.added,
                     known: imported.known,
                     broken: broken.map(|(name, reason)| output::Broken { name, reason }).collect(),
                 };
                 session.answer(&imported, |it| {
-                    let mut out =
-                        format!("{} new, {} known already, {} broken\n", it.added, it.known, it.broken.len());
+                    let mut out = format!(
+                        "{} messages read: {} new, {} known already, {} broken\n",
+                        it.read,
+                        it.added,
+                        it.known,
+                        it.broken.len()
+                    );
                     for broken in &it.broken {
                         let _ = writeln!(out, "  {}: {}", line(&broken.name), line(&broken.reason));
                     }

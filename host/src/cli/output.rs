@@ -304,6 +304,8 @@ pub struct Packed {
 /// `mailbox import`.
 #[derive(Serialize, JsonSchema)]
 pub struct Imported {
+    /// Messages read: those below together.
+    pub read: usize,
     /// New messages.
     pub added: usize,
     /// Messages that were here already, byte for byte.

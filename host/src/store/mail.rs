@@ -45,6 +45,15 @@ pub struct Sent {
     pub sent_ms: Millis,
 }
 
+/// Which of the messages that have left.
+#[derive(Clone, Copy, Debug)]
+pub enum Letters {
+    /// The latest so many.
+    Latest(u32),
+    /// Those of the intent of this number.
+    OfIntent(i64),
+}
+
 impl Store {
     /// Adds messages; one that is here already, byte for byte, is left as it is.
     pub async fn add_mail(&self, tenant: &str, user: &str, messages: Vec<NewMail>) -> Result<Vec<Added>> {
@@ -122,6 +131,31 @@ impl Store {
         self.read(|db| {
             let mut statement = db.prepare_cached(&sql)?;
             Ok(statement.query_map(params_from_iter(&values), mail)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Message-IDs of what has left.
+    pub fn letters(&self, tenant: &str, which: Letters) -> Result<Vec<String>> {
+        let (sql, value) = match which {
+            Letters::Latest(limit) => (
+                "SELECT message_id FROM outbox WHERE tenant = ?1 AND state = 'sent' ORDER BY sent_ms DESC LIMIT ?2",
+                i64::from(limit),
+            ),
+            Letters::OfIntent(seq) => {
+                ("SELECT message_id FROM outbox WHERE tenant = ?1 AND state = 'sent' AND intent = ?2", seq)
+            }
+        };
+        self.read(|db| {
+            let mut statement = db.prepare_cached(sql)?;
+            Ok(statement.query_map(params![tenant, value], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The bytes of a message, as signed.
+    pub fn letter(&self, message_id: &str) -> Result<Vec<u8>> {
+        self.read(|db| {
+            let sql = "SELECT bytes FROM outbox WHERE message_id = ?1";
+            Ok(db.prepare_cached(sql)?.query_row([message_id], |row| row.get(0))?)
         })
     }
 

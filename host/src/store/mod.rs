@@ -15,7 +15,7 @@ mod writer;
 pub use agents::AgentRow;
 pub use decisions::{Decision, Stored};
 pub use intents::NewIntent;
-pub use mail::{Added, NewMail, Sent};
+pub use mail::{Added, Letters, NewMail, Sent};
 
 use crate::refusals::{Code, Error, Problem, Result};
 use rusqlite::{Connection, OpenFlags};

@@ -59,8 +59,9 @@ CREATE TABLE outbox (
     state TEXT NOT NULL, message TEXT, message_id TEXT NOT NULL UNIQUE,
     action BLOB NOT NULL, bytes BLOB NOT NULL, armed_ms INTEGER NOT NULL, sent_ms INTEGER
 ) WITHOUT ROWID;
-CREATE INDEX outbox_sent ON outbox (tenant, user, sent_ms) WHERE state = 'sent';
-CREATE INDEX outbox_armed ON outbox (intent) WHERE state = 'armed';
+CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_ms) WHERE state = 'sent';
+CREATE INDEX outbox_sent ON outbox (tenant, sent_ms) WHERE state = 'sent';
+CREATE INDEX outbox_by_intent ON outbox (intent);
 
 -- The embedded mailbox: incoming mail of every user. What has left is in the outbox.
 CREATE TABLE mail (
