@@ -1,5 +1,7 @@
 //! Everything that needs the real binary or real guests, in one program: linking wasmtime takes longer than running it.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says why")]
+
 mod support;
 
 mod cli;

@@ -26,3 +26,304 @@ fn an_agent_asks_a_person_signs_and_exactly_that_leaves() {
     let letter = std::fs::read_to_string(cli.data().join(messages[0]["file"].as_str().unwrap())).unwrap();
     assert!(letter.contains("Attached is the quarterly report for review."), "{letter}");
 }
+
+use crate::support::{Ended, guest, workspace};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// A waiting approval: intent, approval, digest.
+fn waiting(cli: &Cli) -> (String, String, String) {
+    let agent = cli.install("send-report", "messages.send");
+    let run = cli.json(3, &["run", &agent, "send_report"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&run["intent"]), text(&run["approval"]["id"]), text(&run["approval"]["digest"]))
+}
+
+fn code(ended: &Ended) -> String {
+    ended.json()["error"]["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn exit_codes_say_how_it_ended() {
+    let cli = Cli::new();
+    let (intent, approval, _) = waiting(&cli);
+    assert_eq!(cli.json(3, &["intent", "resume", &intent])["status"], "waiting");
+    // Declined: the agent answers with an error card.
+    let done = cli.json(5, &["approval", "decline", &approval, "--note", "not today"]);
+    assert_eq!(done["card"]["type"], "error");
+    assert_eq!(cli.json(5, &["intent", "resume", &intent])["status"], "done");
+    let shown = cli.json(0, &["approval", "show", &approval]);
+    assert_eq!((&shown["state"], &shown["decided"]["note"]), (&json!("declined"), &json!("not today")));
+
+    let misbehaving = cli.install("guest-misbehaving", "");
+    let stopped = cli.json(4, &["run", &misbehaving, "trap"]);
+    assert_eq!(stopped["status"], "stopped");
+    assert_eq!(stopped["reason"]["code"], "TRAPPED");
+
+    assert_eq!(cli.run(&["run"]).code, 2);
+    assert_eq!(cli.run(&["--json", "run"]).json()["error"]["code"], "USAGE");
+    assert_eq!(cli.run(&["run", "com.example.nobody", "x"]).code, 6);
+}
+
+#[test]
+fn deciding_twice_is_refused_naming_the_first_decision() {
+    let cli = Cli::new();
+    let (intent, approval, digest) = waiting(&cli);
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+    for again in
+        [&["approval", "approve", &approval, "--digest", &digest][..], &["approval", "decline", &approval]]
+    {
+        let ended = cli.run(&[&["--json"], again].concat());
+        assert_eq!((ended.code, code(&ended).as_str()), (6, "ALREADY_DECIDED"));
+        let message = ended.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("was approved by"), "{message}");
+        assert!(ended.json()["error"]["hint"].as_str().unwrap().contains(&intent));
+    }
+}
+
+#[test]
+fn approving_away_from_a_terminal_needs_the_digest_that_was_shown() {
+    let cli = Cli::new();
+    let (_, approval, digest) = waiting(&cli);
+    let without = cli.run(&["--json", "approval", "approve", &approval]);
+    assert_eq!((without.code, code(&without).as_str()), (6, "DIGEST_REQUIRED"));
+    let stale = cli.run(&["--json", "approval", "approve", &approval, "--digest", &"0".repeat(64)]);
+    assert_eq!((stale.code, code(&stale).as_str()), (6, "STALE_DIGEST"));
+    let nonsense = cli.run(&["--json", "approval", "approve", &approval, "--digest", "yes"]);
+    assert_eq!((nonsense.code, code(&nonsense).as_str()), (2, "USAGE"));
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+}
+
+#[test]
+fn a_decision_can_be_made_now_and_the_run_picked_up_later() {
+    let cli = Cli::new();
+    let (intent, approval, digest) = waiting(&cli);
+    let decided = cli.json(0, &["approval", "approve", &approval, "--digest", &digest, "--no-resume"]);
+    assert_eq!(decided["status"], "running");
+    assert_eq!(cli.json(0, &["mailbox", "sent"])["messages"], json!([]));
+    assert_eq!(cli.json(0, &["intent", "resume", &intent])["status"], "done");
+    assert_eq!(cli.json(0, &["mailbox", "sent"])["messages"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_cancelled_intent_asks_nobody_and_sends_nothing() {
+    let cli = Cli::new();
+    let (intent, approval, digest) = waiting(&cli);
+    assert_eq!(cli.json(0, &["intent", "cancel", &intent])["status"], "cancelled");
+    assert_eq!(cli.json(0, &["approval", "list", "--pending"])["approvals"], json!([]));
+    let late = cli.run(&["--json", "approval", "approve", &approval, "--digest", &digest]);
+    assert_eq!((late.code, code(&late).as_str()), (6, "ALREADY_DECIDED"));
+    let again = cli.run(&["--json", "intent", "cancel", &intent]);
+    assert_eq!((again.code, code(&again).as_str()), (6, "ALREADY_ENDED"));
+    assert_eq!(cli.json(0, &["mailbox", "sent"])["messages"], json!([]));
+}
+
+#[test]
+fn a_retry_is_a_new_intent_with_the_same_parameters() {
+    let cli = Cli::new();
+    let agent = cli.install("inbox-digest", "");
+    let first = cli.json(5, &["run", &agent, "digest", "--param", "limit=7", "--text", "what is new?"]);
+    assert_eq!(first["card"]["code"], "CAPABILITY_DENIED");
+    cli.json(0, &["agent", "grant", &agent, "messages.read"]);
+    let id = first["intent"].as_str().unwrap();
+    let second = cli.json(0, &["intent", "retry", id]);
+    assert_ne!(second["intent"], first["intent"]);
+    let shown = cli.json(0, &["intent", "show", second["intent"].as_str().unwrap()]);
+    assert_eq!(shown["parameters"], json!({"limit": 7}));
+    assert_eq!(shown["text"], "what is new?");
+    assert_eq!(shown["retryOf"], id);
+}
+
+#[test]
+fn what_the_manifest_does_not_allow_is_refused_before_the_agent_runs() {
+    let cli = Cli::new();
+    let agent = cli.install("inbox-digest", "messages.read");
+    for (arguments, expected) in [
+        (&["run", &agent, "delete_everything"][..], "UNDECLARED_ACTION"),
+        (&["run", &agent, "digest", "--param", "limit=101"], "INVALID_PARAMETER"),
+        (&["run", &agent, "digest", "--params", "{\"other\":1}"], "INVALID_PARAMETER"),
+    ] {
+        let ended = cli.run(&[&["--json"], arguments].concat());
+        assert_eq!((ended.code, code(&ended).as_str()), (6, expected), "{arguments:?}");
+    }
+    for arguments in [["--param", "limit=many"], ["--param", "limit"], ["--params", "[]"]] {
+        let ended = cli.run(&[&["--json", "run", &agent, "digest"], &arguments[..]].concat());
+        assert_eq!((ended.code, code(&ended).as_str()), (2, "USAGE"), "{arguments:?}");
+    }
+    assert_eq!(cli.json(0, &["intent", "list"])["intents"], json!([]));
+}
+
+#[test]
+fn another_users_ids_look_like_ids_that_do_not_exist() {
+    let cli = Cli::new();
+    let (intent, approval, digest) = waiting(&cli);
+    for arguments in [
+        &["intent", "show", &intent][..],
+        &["intent", "resume", &intent],
+        &["intent", "cancel", &intent],
+        &["intent", "retry", &intent],
+        &["approval", "show", &approval],
+        &["approval", "approve", &approval, "--digest", &digest],
+        &["approval", "decline", &approval],
+    ] {
+        let theirs = cli.run(&[&["--json", "--user", "eve"], arguments].concat());
+        assert_eq!((theirs.code, code(&theirs).as_str()), (6, "UNKNOWN_ID"), "{arguments:?}");
+        let mut nobody = arguments.to_vec();
+        let unknown = format!("{}{}", &arguments[2][..5], "0".repeat(25));
+        nobody[2] = &unknown;
+        let nobody = cli.run(&[&["--json"], &nobody[..]].concat());
+        let text = |ended: &Ended, id: &str| ended.stdout.replace(id, "ID");
+        assert_eq!(text(&theirs, arguments[2]), text(&nobody, &unknown), "{arguments:?}");
+    }
+    assert_eq!(cli.json(0, &["--user", "eve", "intent", "list"])["intents"], json!([]));
+    assert_eq!(cli.json(0, &["--user", "eve", "approval", "list"])["approvals"], json!([]));
+}
+
+#[test]
+fn mail_leaves_from_the_address_the_operator_configured() {
+    let cli = Cli::new();
+    let config = cli.scratch().join("config.toml");
+    std::fs::write(&config, "[users.ada]\naddress = \"ada@example.com\"\n").unwrap();
+    let global = ["--config", config.to_str().unwrap(), "--user", "ada"];
+    let file = guest("send-report");
+    let install = ["agent", "install", file.to_str().unwrap(), "--grant", "messages.send"];
+    let agent = cli.json(0, &[&global[..], &install].concat())["id"].as_str().unwrap().to_owned();
+    let run = cli.json(3, &[&global[..], &["run", &agent, "send_report"]].concat());
+    assert_eq!(run["approval"]["action"]["from"], "ada@example.com");
+
+    std::fs::write(&config, "[users.ada]\nadress = \"ada@example.com\"\n").unwrap();
+    let wrong = cli.run(&[&["--json"], &global[..], &["agent", "list"]].concat());
+    assert_eq!((wrong.code, code(&wrong).as_str()), (6, "CONFIG_INVALID"));
+    assert!(wrong.stdout.contains("line 2"), "{}", wrong.stdout);
+}
+
+#[test]
+fn a_denial_shows_the_operator_the_exact_grant_command() {
+    let cli = Cli::new();
+    let agent = cli.install("inbox-digest", "");
+    let denied = cli.json(5, &["run", &agent, "digest"]);
+    let shown = cli.run(&["intent", "show", denied["intent"].as_str().unwrap()]);
+    let command = format!("countersign agent grant {agent} messages.read");
+    assert!(shown.stdout.contains(&command), "{}", shown.stdout);
+}
+
+#[test]
+fn talk_goes_to_standard_error_and_data_to_standard_output() {
+    let cli = Cli::new();
+    let failed = cli.run(&["intent", "show", "int_nobody"]);
+    assert_eq!(failed.stdout, "");
+    assert!(
+        failed.stderr.starts_with("error: there is no intent int_nobody [UNKNOWN_ID]\n\nhint: "),
+        "{}",
+        failed.stderr
+    );
+    let wit = cli.run(&["wit"]);
+    assert!(wit.stdout.contains("world agent {") && wit.stderr.is_empty());
+    let page = cli.run(&["explain", "approval_required"]);
+    assert!(page.stdout.starts_with("# APPROVAL_REQUIRED\n"), "{}", page.stdout);
+}
+
+#[test]
+fn the_data_folder_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cli = Cli::new();
+    let (_, approval, digest) = waiting(&cli);
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+    let mut seen = 0;
+    let mut folders = vec![cli.data()];
+    while let Some(folder) = folders.pop() {
+        assert_eq!(
+            std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
+            0o700,
+            "{}",
+            folder.display()
+        );
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            seen += 1;
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+                assert_eq!(mode, 0o600, "{}", path.display());
+            }
+        }
+    }
+    assert!(seen >= 4);
+    std::fs::set_permissions(cli.data(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let open = cli.run(&["--json", "agent", "list"]);
+    assert_eq!((open.code, code(&open).as_str()), (6, "STORE_UNUSABLE"));
+}
+
+#[test]
+fn every_verb_prints_what_its_schema_promises() {
+    let cli = Cli::new();
+    let mut checked = BTreeSet::new();
+    let mut check = |name: &str, value: Value| {
+        let path = workspace().join("host/schemas").join(format!("{name}.json"));
+        let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}\n{value:#}");
+        checked.insert(path.file_name().unwrap().to_owned());
+    };
+    let file = guest("send-report");
+    let file = file.to_str().unwrap();
+    let mail = cli.scratch().join("mail.eml");
+    std::fs::write(&mail, "From: a@b\nSubject: s\n\nx\n").unwrap();
+    check("mailbox-import", cli.json(0, &["mailbox", "import", mail.to_str().unwrap()]));
+    check("mailbox-list", cli.json(0, &["mailbox", "list"]));
+    check("agent-show", cli.json(0, &["agent", "install", file, "--grant", "messages.send"]));
+    let agent = "com.example.agent.send-report";
+    check("agent-show", cli.json(0, &["agent", "show", agent]));
+    check("agent-list", cli.json(0, &["agent", "list"]));
+    let run = cli.json(3, &["run", agent, "send_report"]);
+    check("run", run.clone());
+    let id = |value: &Value| value.as_str().unwrap().to_owned();
+    let (intent, approval) = (id(&run["intent"]), id(&run["approval"]["id"]));
+    check("approval-show", cli.json(0, &["approval", "show", &approval]));
+    check("approval-list", cli.json(0, &["approval", "list"]));
+    let digest = id(&run["approval"]["digest"]);
+    check("run", cli.json(0, &["approval", "approve", &approval, "--digest", &digest]));
+    check("intent-show", cli.json(0, &["intent", "show", &intent]));
+    check("intent-list", cli.json(0, &["intent", "list"]));
+    check("mailbox-sent", cli.json(0, &["mailbox", "sent"]));
+    check("inspect", cli.json(0, &["inspect", file]));
+    check("explain", cli.json(0, &["explain", "TRAPPED"]));
+    check("wit", cli.json(0, &["wit"]));
+    check("agent-remove", cli.json(0, &["agent", "remove", agent]));
+    check("error", cli.run(&["--json", "agent", "show", agent]).json());
+    let packed = cli.scratch().join("packed.wasm");
+    let manifest = workspace().join("example-agents/send-report/agent.json");
+    let pack =
+        ["agent", "pack", file, "--manifest", manifest.to_str().unwrap(), "-o", packed.to_str().unwrap()];
+    check("agent-pack", cli.json(0, &pack));
+    let all: BTreeSet<_> = std::fs::read_dir(workspace().join("host/schemas"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(checked, all, "every schema is of some verb");
+}
+
+#[test]
+fn the_demo_shows_the_whole_way() {
+    let cli = Cli::new();
+    let agent = guest("send-report");
+    let agent = agent.to_str().unwrap();
+    let yes = cli.run(&["demo", "--yes", "--agent", agent]);
+    assert_eq!(yes.code, 0, "{yes:#?}");
+    assert!(yes.stdout.contains("✅ Message sent") && yes.stdout.contains("This has left"), "{}", yes.stdout);
+    assert!(yes.stderr.contains("Attached is the quarterly report for review."), "{}", yes.stderr);
+    let no = cli.run(&["demo", "--no", "--agent", agent]);
+    assert_eq!(no.code, 5, "{no:#?}");
+    assert!(no.stdout.contains("Message not sent") && !no.stdout.contains("This has left"));
+
+    // Without a terminal and without a flag it is left pending, and the way to decide is printed.
+    let pending = cli.run(&["demo", "--agent", agent]);
+    assert_eq!(pending.code, 3, "{pending:#?}");
+    let line = pending.stdout.lines().find(|line| line.contains("approval approve")).unwrap();
+    let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
+    let approved = cli.run(&arguments);
+    assert_eq!(approved.code, 0, "{approved:#?}");
+    std::fs::remove_dir_all(arguments[1]).unwrap();
+}

@@ -6,11 +6,13 @@ use countersign::tools::ROOMS;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The guest a group of scenarios runs against. What is not named after an example runs against the scripted agent.
+/// The guest a group of scenarios runs against: the scripted agent, where the group is not named after another. Scenarios
+/// that bring their own manifest run against the scripted agent without one.
 fn agent(group: &str) -> PathBuf {
     match group {
         "send-report" | "inbox-digest" => guest(group),
         "frozen" => guest("guest-frozen"),
+        "manifest" | "scopes" => guest("guest-script-bare"),
         _ => guest("guest-script"),
     }
 }

@@ -15,7 +15,14 @@ pub fn guest(package: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let target = workspace().join("target/guests");
-        let packages = ["send-report", "inbox-digest", "guest-script", "guest-misbehaving", "guest-frozen"];
+        let packages = [
+            "send-report",
+            "inbox-digest",
+            "guest-script",
+            "guest-script-bare",
+            "guest-misbehaving",
+            "guest-frozen",
+        ];
         let built = Command::new("cargo")
             .args(["build", "--quiet", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"])
             .args(packages.iter().flat_map(|package| ["--package", package]))

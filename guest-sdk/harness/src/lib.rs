@@ -14,7 +14,7 @@
 mod scenario;
 mod transcript;
 
-pub use scenario::{Scenario, Step};
+pub use scenario::{Mail, Scenario, Step};
 
 use anyhow::{Context as _, bail};
 use countersign::approval::Verdict;
@@ -24,6 +24,7 @@ use countersign::engine::{End, limits::Limits};
 use countersign::host::{Host, Install, Options, View};
 use countersign::intent::Status;
 use countersign::refusals::Error;
+use scenario::write_mail;
 use std::path::Path;
 use std::sync::Arc;
 use transcript::Transcript;
@@ -86,7 +87,7 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
     };
     let mut host = Host::open(options)?;
     let mail = folder.path().join("mail");
-    scenario.write_mail(&mail)?;
+    write_mail(&scenario.mail, &mail)?;
     host.import("local", &mail, |_, _| {}).await?;
     let manifest = scenario.manifest.as_ref().map(ToString::to_string);
     let install = Install { manifest, grants: scenario.grants.clone(), ..Install::default() };
@@ -107,6 +108,7 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         Ok(view) => view,
         Err(Error::Refused(problem)) => {
             transcript.line(&format!("refused {} {}", problem.code, problem.message));
+            problem.hint.iter().for_each(|hint| transcript.line(&format!("  {hint}")));
             return Ok(transcript.text());
         }
         Err(Error::Fault(error)) => return Err(error),
@@ -142,6 +144,12 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
             Step::Restart => host = host.reopen()?,
             Step::Resume => {}
             Step::Cancel => transcript.outcome(host.cancel("local", &id).await.map(drop))?,
+            Step::Mail(mail) => {
+                let arrived = tempfile::tempdir()?;
+                write_mail(mail, arrived.path())?;
+                host.import("local", arrived.path(), |_, _| {}).await?;
+                continue;
+            }
             Step::Grant(capabilities) => {
                 host.grant("local", &agent, capabilities, PERSON).await?;
                 continue;

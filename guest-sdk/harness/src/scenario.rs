@@ -6,7 +6,9 @@ use countersign::authority::Capability;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// What happens in a scenario.
 ///
@@ -69,8 +71,16 @@ fn default_fuel() -> u64 {
     1_000_000_000
 }
 
+fn once() -> usize {
+    1
+}
+
+fn default_content_type() -> String {
+    "text/plain; charset=utf-8".into()
+}
+
 /// A message in the mailbox of a scenario.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mail {
     /// Sender.
@@ -84,8 +94,15 @@ pub struct Mail {
     /// Text.
     #[serde(default)]
     pub body: String,
-    /// RFC 2822, `Mon, 06 Jan 2025 09:00:00 +0000`.
-    pub date: String,
+    /// How often the body is repeated.
+    #[serde(default = "once")]
+    pub times: usize,
+    /// What the body is.
+    #[serde(default = "default_content_type")]
+    pub content_type: String,
+    /// RFC 2822, `Mon, 06 Jan 2025 09:00:00 +0000`. Without one, the time of receipt is when the scenario starts.
+    #[serde(default)]
+    pub date: Option<String>,
     /// Whether somebody has read it.
     #[serde(default)]
     pub read: bool,
@@ -123,6 +140,8 @@ pub enum Step {
     Resume,
     /// `"cancel"`: the person cancels the intent.
     Cancel,
+    /// `{"mail": [MAIL…]}`: mail arrives.
+    Mail(Vec<Mail>),
     /// `{"grant": ["messages.send"]}`.
     Grant(Vec<Capability>),
     /// `{"revoke": ["messages.send"]}`.
@@ -155,6 +174,7 @@ impl TryFrom<Value> for Step {
         match name.as_str() {
             "advance" => what.as_str().and_then(duration).map(Step::Advance).ok_or_else(unknown),
             "crashAfter" => what.as_u64().map(|calls| Step::CrashAfter(calls as usize)).ok_or_else(unknown),
+            "mail" => serde_json::from_value(what.clone()).map(Step::Mail).map_err(|error| error.to_string()),
             "grant" => capabilities().map(Step::Grant),
             "revoke" => capabilities().map(Step::Revoke),
             _ => Err(unknown()),
@@ -190,6 +210,7 @@ impl fmt::Display for Step {
             Step::Restart => f.write_str("restart"),
             Step::Resume => f.write_str("resume"),
             Step::Cancel => f.write_str("cancel"),
+            Step::Mail(mail) => write!(f, "mail arrives: {}", mail.len()),
             Step::Grant(list) => write!(f, "grant {}", names(list)),
             Step::Revoke(list) => write!(f, "revoke {}", names(list)),
         }
@@ -221,27 +242,34 @@ impl Scenario {
         // The steps of a scripted agent are in scenario.json already, and its calls follow below.
         if text.len() > 200 { "{…}".into() } else { text }
     }
+}
 
-    /// Writes the mailbox as a Maildir.
-    pub(crate) fn write_mail(&self, folder: &Path) -> anyhow::Result<()> {
-        let current = folder.join("cur");
-        std::fs::create_dir_all(&current)?;
-        for (number, mail) in self.mail.iter().enumerate() {
-            let mut text = format!("From: {}\r\nTo: {}\r\n", mail.from, mail.to);
-            text += &format!("Subject: {}\r\nDate: {}\r\n", mail.subject, mail.date);
-            let ids = [("Message-ID", &mail.message_id), ("In-Reply-To", &mail.in_reply_to)];
-            for (name, id) in ids {
-                if let Some(id) = id {
-                    text += &format!("{name}: <{id}>\r\n");
-                }
+/// Writes mail as a Maildir. Every message was received when the scenario starts.
+pub(crate) fn write_mail(mail: &[Mail], folder: &Path) -> anyhow::Result<()> {
+    let received = SystemTime::UNIX_EPOCH + Duration::from_millis(super::START_MS.unsigned_abs());
+    let current = folder.join("cur");
+    std::fs::create_dir_all(&current)?;
+    for (number, mail) in mail.iter().enumerate() {
+        let mut text = format!("From: {}\r\nTo: {}\r\nSubject: {}\r\n", mail.from, mail.to, mail.subject);
+        let brackets = |id: &String| format!("<{id}>");
+        let headers = [
+            ("Date", mail.date.clone()),
+            ("Message-ID", mail.message_id.as_ref().map(brackets)),
+            ("In-Reply-To", mail.in_reply_to.as_ref().map(brackets)),
+        ];
+        for (name, value) in headers {
+            if let Some(value) = value {
+                text += &format!("{name}: {value}\r\n");
             }
-            text += "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n";
-            text += &format!("Content-Transfer-Encoding: 8bit\r\n\r\n{}", mail.body);
-            let flags = if mail.read { "S" } else { "" };
-            std::fs::write(current.join(format!("{number:04}:2,{flags}")), text)?;
         }
-        Ok(())
+        text += &format!("MIME-Version: 1.0\r\nContent-Type: {}\r\n", mail.content_type);
+        text += &format!("Content-Transfer-Encoding: 8bit\r\n\r\n{}", mail.body.repeat(mail.times));
+        let flags = if mail.read { "S" } else { "" };
+        let mut file = std::fs::File::create(current.join(format!("{number:04}:2,{flags}")))?;
+        file.write_all(text.as_bytes())?;
+        file.set_modified(received)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -254,7 +282,14 @@ mod tests {
         let step = |value: Value| Step::try_from(value);
         assert_eq!(step(json!({"advance": "-72h"})), Ok(Step::Advance(-259_200_000)));
         assert_eq!(step(json!({"crashAfter": 2})), Ok(Step::CrashAfter(2)));
-        for bad in [json!("sign"), json!({"advance": "soon"}), json!({"advance": ""}), json!({}), json!(1)] {
+        for bad in [
+            json!("sign"),
+            json!({"advance": "soon"}),
+            json!({"advance": ""}),
+            json!({"mail": [{}]}),
+            json!({}),
+            json!(1),
+        ] {
             assert!(step(bad.clone()).is_err(), "{bad}");
         }
     }

@@ -114,7 +114,7 @@ impl Manifest {
                 text.find(&format!("\"{needle}\"")).map_or(1, |at| text[..at].matches('\n').count() + 1);
             Problem::new(Code::ManifestInvalid, format!("the manifest, line {line}: {what}"))
         };
-        for (capability, _) in &self.scopes {
+        for capability in self.scopes.keys() {
             if !self.capabilities.contains(capability) {
                 let what = format!("field `scopes`: {capability} is confined but not among `capabilities`");
                 return Err(invalid("scopes", what));

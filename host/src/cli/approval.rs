@@ -1,6 +1,6 @@
 //! `countersign approval`: look at what agents ask for, and decide.
 
-use super::output::{self, Exit, Ran};
+use super::output::{self, Exit};
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::Verdict;
@@ -100,9 +100,8 @@ async fn decide(
         true => host.show(user, &intent)?,
         false => host.resume(user, &intent).await?,
     };
-    let ran = Ran::of(&view);
-    session.answer(&ran, draw::ran)?;
-    Ok(if no_resume { Exit::Done } else { ran.exit() })
+    let exit = super::intent::finish(session, host, &view)?;
+    Ok(if no_resume { Exit::Done } else { exit })
 }
 
 /// Draws the action on the terminal and asks. Gives the digest of what was drawn, or nothing on no.

@@ -1,14 +1,14 @@
 //! `countersign intent`: look at intents, pick them up, retry or cancel them.
 
 use super::output::{self, Exit, IntentRow, IntentShown, Ran};
-use super::{Session, draw};
+use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::clock::rfc3339;
 use countersign::host::{Host, View};
 use countersign::intent::Status;
 use countersign::journal::{Answer, Entry};
 use countersign::printable::{line, short};
-use countersign::refusals::Result;
+use countersign::refusals::{Refusal, Result};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -66,10 +66,24 @@ impl Intent {
             Intent::Resume { id } => host.resume(user, &id).await?,
             Intent::Retry { id } => host.retry(user, &id).await?,
         };
-        let ran = Ran::of(&view);
-        session.answer(&ran, draw::ran)?;
-        Ok(ran.exit())
+        finish(session, &host, &view)
     }
+}
+
+/// Prints how a run stands, and tells the operator how to grant what it was denied.
+pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
+    let ran = Ran::of(view);
+    session.answer(&ran, draw::ran)?;
+    let mut grants: Vec<String> = Vec::new();
+    for entry in host.journal(session.user(), &ran.intent)? {
+        let Answer::Refused(Refusal { details: Some(details), .. }) = entry.answer else { continue };
+        grants.extend(details["grant"].as_str().map(str::to_owned));
+    }
+    grants.dedup();
+    for grant in grants {
+        say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
+    }
+    Ok(ran.exit())
 }
 
 fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
@@ -98,9 +112,11 @@ fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
 
 fn call((number, entry): (usize, Entry)) -> output::Call {
     let parse = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
-    let (answer, refused) = match &entry.answer {
-        Answer::Value(json) => (parse(json), None),
-        Answer::Refused(refusal) => (Value::Null, Some(format!("{}: {}", refusal.code, refusal.message))),
+    let (answer, refused, details) = match entry.answer {
+        Answer::Value(json) => (parse(&json), None, None),
+        Answer::Refused(Refusal { code, message, details }) => {
+            (Value::Null, Some(format!("{code}: {message}")), details)
+        }
     };
     output::Call {
         number,
@@ -109,6 +125,7 @@ fn call((number, entry): (usize, Entry)) -> output::Call {
         request: parse(&entry.request),
         answer,
         refused,
+        details,
     }
 }
 
@@ -144,6 +161,9 @@ fn show(it: &IntentShown) -> String {
             call.at,
             line(&call.call)
         );
+        if let Some(grant) = call.details.as_ref().and_then(|details| details["grant"].as_str()) {
+            let _ = writeln!(out, "       to grant it: {}", line(grant));
+        }
     }
     for approval in &it.approvals {
         let state = serde_json::to_value(approval.state).unwrap_or_default();

@@ -231,8 +231,10 @@ pub struct Call {
     pub request: Value,
     /// The value the agent heard; null where it heard an error.
     pub answer: Value,
-    /// The code of the error it heard.
+    /// The error it heard, code first.
     pub refused: Option<String>,
+    /// What the error said beside: the field at fault, the cure.
+    pub details: Option<Value>,
 }
 
 /// An installed agent: `agent show`, `agent install`, `agent grant`, `agent revoke`.

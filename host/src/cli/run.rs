@@ -1,7 +1,7 @@
 //! `countersign run`: give an intent to an agent.
 
-use super::output::{Exit, Ran};
-use super::{Session, draw};
+use super::Session;
+use super::output::Exit;
 use clap::Args;
 use countersign::agent::Manifest;
 use countersign::refusals::{Code, Problem, Result};
@@ -35,9 +35,7 @@ impl Run {
         let spinner = spinner("running");
         let view = host.submit(user, &self.agent, &self.action, parameters, self.text).await?;
         spinner.finish_and_clear();
-        let ran = Ran::of(&view);
-        session.answer(&ran, draw::ran)?;
-        Ok(ran.exit())
+        super::intent::finish(session, &host, &view)
     }
 }
 

@@ -154,7 +154,7 @@ impl Drive<'_> {
                 }
                 End::Stop(Stop::Ask(words)) => {
                     let request = asked.unwrap_or_default();
-                    match self.ask(words, &request).await? {
+                    match self.ask(*words, &request).await? {
                         Ok((approval, suffix)) => {
                             Change::Ask { approval: Box::new(approval), suffix, uses: None, log, fuel }
                         }

@@ -163,7 +163,7 @@ impl random::random::Host for Stream {
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.next())
+        Ok(self.number())
     }
 }
 
@@ -173,13 +173,13 @@ impl random::insecure::Host for Stream {
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.next())
+        Ok(self.number())
     }
 }
 
 impl random::insecure_seed::Host for Stream {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-        Ok((self.next(), self.next()))
+        Ok((self.number(), self.number()))
     }
 }
 

@@ -19,7 +19,7 @@ pub enum ToolError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The agent asks a person.
-    Ask(Words),
+    Ask(Box<Words>),
     /// An approved hold has come to its send: a person must see the whole message.
     Park {
         /// What would leave.

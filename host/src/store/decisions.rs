@@ -49,7 +49,7 @@ impl Store {
     ///
     /// `UNKNOWN_ID`, also for the approval of another user.
     pub fn approval(&self, tenant: &str, user: &str, id: &str) -> Result<Stored> {
-        self.read(|db| Ok(find(db, tenant, user, id)?))
+        self.read(|db| find(db, tenant, user, id))
     }
 
     /// The latest approvals of a user, newest first.

@@ -161,8 +161,8 @@ fn check(version: i32, journal_mode: Option<&String>, synchronous: i64) -> Resul
         ))
         .hint("build with the bundled SQLite"));
     }
-    if journal_mode.is_some_and(|mode| mode != "wal") {
-        return Err(unusable(format!("the database's journal mode is {}, not wal", journal_mode.unwrap()))
+    if let Some(mode) = journal_mode.filter(|mode| *mode != "wal") {
+        return Err(unusable(format!("the database's journal mode is {mode}, not wal"))
             .hint("put the data folder on a local disk"));
     }
     if synchronous < 2 {

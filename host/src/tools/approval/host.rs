@@ -21,7 +21,7 @@ impl Host for View<'_> {
         let live = async {
             let Ask { action, title, description, details } = request.clone();
             let words = Words::new(action, title, description, details.as_deref())?;
-            Err::<Live<Answer>, _>(Stop::Ask(words).into())
+            Err::<Live<Answer>, _>(Stop::Ask(Box::new(words)).into())
         };
         self.journal.answer(&REQUEST, &request, live).await
     }
