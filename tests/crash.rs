@@ -23,7 +23,7 @@ const DISTURBED_PASSES: u32 = 4;
 /// No script here needs more passes than this.
 const PASSES_MAX: u32 = 20;
 /// Turns of a loop that take the agent some tens of milliseconds, so that others can come in between.
-const WHILE: u64 = 3_000_000;
+const TURNS: u64 = 3_000_000;
 /// The calls a journal holds.
 const JOURNALED: [&str; 3] = ["messages.list", "messages.send", "approval.request"];
 
@@ -266,9 +266,9 @@ struct Rig {
     /// How many messages have come in, and how many scripts were started.
     mails: u64,
     scripts: u64,
-    /// What a process said before it ended by itself: the verdict by approval, or what was done by intent.
+    /// What a process acknowledged by ending by itself: the verdict by approval; by intent, that it was run or cancelled.
     acknowledged: HashMap<String, &'static str>,
-    /// Every verdict that was tried, by approval.
+    /// What was tried, whatever came of it: the verdicts by approval; by intent, cancelling it.
     tried: HashMap<String, Vec<&'static str>>,
     /// The timeline of each intent as it was last seen.
     seen: HashMap<String, Vec<Value>>,
@@ -420,6 +420,7 @@ impl Rig {
     }
 
     fn cancel(&mut self, id: &str, calm: bool) {
+        self.tried.entry(id.into()).or_default().push("cancel");
         match self.attempt(calm, &["intent", "cancel", id]) {
             None => drop(self.killed.insert(id.into(), "cancel")),
             Some(ended) => {
@@ -456,10 +457,9 @@ impl Rig {
     /// Runs a command, and kills it two times out of three unless `calm`. Gives nothing where it was killed in time.
     fn attempt(&mut self, calm: bool, arguments: &[&str]) -> Option<Ended> {
         let life = (!calm && self.random.below(3) > 0).then(|| self.random.part_of(self.usual));
-        let began = Instant::now();
-        let ended = run_for(&self.cli, arguments, life);
+        let (ended, took) = timed(|| run_for(&self.cli, arguments, life));
         if life.is_none() {
-            self.usual = (self.usual * 7 + began.elapsed()) / 8;
+            self.usual = (self.usual * 7 + took) / 8;
         }
         ended
     }
@@ -509,7 +509,10 @@ impl Rig {
         if is_done {
             assert_whole(&shown);
         }
-        assert_eq!(is_done, self.acknowledged.get(id) != Some(&"cancel") && shown["status"] != "cancelled");
+        let cancelled = self.tried.get(id).is_some_and(|tried| tried.contains(&"cancel"));
+        assert!(is_done || cancelled, "nobody cancelled that: {shown:#}");
+        let lost = is_done && self.acknowledged.get(id) == Some(&"cancel");
+        assert!(!lost, "an acknowledged cancellation is lost: {shown:#}");
         let mut left = 0;
         for approval in shown["approvals"].as_array().unwrap() {
             let verdict = approval["decided"]["verdict"].as_str();
@@ -557,7 +560,7 @@ impl Rig {
         if let Ok(output) = Command::new("sqlite3").arg(database).arg("PRAGMA integrity_check").output() {
             assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "ok", "{output:?}");
         }
-        println!("{} intents, {letters} messages; {:?}", self.checked.len(), self.found);
+        eprintln!("{} intents, {letters} messages; {:?}", self.checked.len(), self.found);
     }
 }
 
@@ -682,7 +685,7 @@ fn held_message(number: u64) -> Value {
 
 /// Takes its time before and after it asks, and after it has sent.
 fn slow() -> Value {
-    let wait = json!({ "call": "loop", "with": { "n": WHILE } });
+    let wait = json!({ "call": "loop", "with": { "n": TURNS } });
     json!([list(), wait, request("Slow"), wait, send(0, "slow"), wait, list()])
 }
 
@@ -812,10 +815,18 @@ fn run_for(cli: &Cli, arguments: &[&str], life: Option<Duration>) -> Option<Ende
 
 /// How long a command takes that nobody disturbs.
 fn usual(cli: &Cli, arguments: &[&str]) -> Duration {
-    let began = Instant::now();
-    let ended = run_for(cli, arguments, None).unwrap();
+    let (ended, took) = timed(|| run_for(cli, arguments, None).unwrap());
     assert!(matches!(ended.code, 0 | 3), "{ended:#?}");
-    began.elapsed()
+    took
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a process is killed by the clock on the wall, not by a virtual one"
+)]
+fn timed<T>(doing: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    (doing(), began.elapsed())
 }
 
 fn assert_refused(ended: &Ended, code: &str, why: &str) {
@@ -869,7 +880,7 @@ fn seed() -> u64 {
         Ok(seed) => seed.parse().expect("the seed is a number"),
         Err(_) => RandomState::new().build_hasher().finish(),
     };
-    println!("COUNTERSIGN_SEED={seed}");
+    eprintln!("COUNTERSIGN_SEED={seed}");
     seed
 }
 

@@ -6,7 +6,7 @@
 //! | call | with | transcript |
 //! |---|---|---|
 //! | `messages.list` | `from`, `after`, `limit` | array of `id from subject`; with `full`, of messages, long bodies cut |
-//! | `messages.send` | `to`, `cc`, `bcc`, `subject`, `body`, `bodyKind`; in `body`, `$lines` are the lines so far | `{id, timestamp}` |
+//! | `messages.send` | `to`, `cc`, `bcc`, `subject`, `body`, `bodyKind`; `$lines` in `body` are the lines so far | `{id, timestamp}` |
 //! | `approval.request` | `action`, `title`, `description`, `details` | `{approved, approvalId, timestamp, extras}` |
 //! | `approval.result` | `approvalId`, where `$last` is that of the last answer | the same, or null |
 //! | `log` | `text` | null |
