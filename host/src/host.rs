@@ -150,7 +150,10 @@ impl Host {
     /// What every door does first: expires what is over, picks those runs up, and writes files that are missing.
     pub async fn settle(&self) -> Result<()> {
         for (_, user, id) in self.store.expire(self.clock().now()).await? {
-            self.resume(&user, &id).await?;
+            // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
+            if let Err(error) = self.resume(&user, &id).await {
+                tracing::warn!(blame = "host", "{id} has expired and cannot be picked up: {error}");
+            }
         }
         self.write_letters(Letters::Latest(LETTERS_CHECKED))
     }
@@ -171,6 +174,11 @@ impl Host {
     ) -> Result<(AgentRow, Vec<String>)> {
         let package = Package::read(bytes)?;
         let manifest = package.manifest(how.manifest.as_deref())?;
+        // The digest names what was granted and what runs are pinned to, so it must cover the manifest too.
+        let package = match (&package.embedded, &how.manifest) {
+            (None, Some(text)) => Package::read(package.pack(text)?)?,
+            _ => package,
+        };
         self.engine.check(&package)?;
         let mut warnings = Vec::new();
         for (tool, needed) in undeclared(&package, &manifest.capabilities) {

@@ -32,6 +32,23 @@ pub fn short(text: &str, chars_max: usize) -> String {
     format!("{}… ({} characters more)", line(&head), total - chars_max)
 }
 
+/// JSON text with every character that acts or hides written as an escape: it reads the same to a program, and does nothing
+/// to a terminal it is printed on. Such characters stand only inside strings.
+pub fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() || !is_active(c) {
+            out.push(c);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
 fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut marks = 0;
@@ -76,6 +93,14 @@ mod tests {
         assert_eq!(line("x\u{200b}y\u{e0041}z"), "x\\u{200b}y\\u{e0041}z");
         assert_eq!(line("one\r\ntwo"), "one\\u{d}\\u{a}two");
         assert_eq!(printable("one\ntwo"), "one\ntwo");
+    }
+
+    #[test]
+    fn json_reads_the_same_and_acts_on_no_terminal() {
+        let text = "a\u{9b}b\u{202e}c\u{e0041}d✅\u{7f}";
+        let json = ascii(&serde_json::to_string(text).unwrap());
+        assert!(json.chars().all(|c| c == '✅' || (c.is_ascii() && c != '\u{9b}')), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 
     #[test]

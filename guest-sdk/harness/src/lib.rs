@@ -42,7 +42,7 @@ const PERSON: &str = "person";
 pub fn check(folder: &Path, agent: &Path) -> anyhow::Result<()> {
     let component = std::fs::read(agent).with_context(|| format!("cannot read {}", agent.display()))?;
     let scenario = Scenario::load(folder)?;
-    let transcript = run(&scenario, component)?;
+    let transcript = run(&scenario, component).with_context(|| folder.display().to_string())?;
     let path = folder.join("expected.txt");
     if std::env::var_os("BLESS").is_some() {
         return std::fs::write(&path, transcript).with_context(|| format!("cannot write {}", path.display()));

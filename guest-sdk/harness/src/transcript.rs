@@ -3,7 +3,7 @@
 //! Ids are numbered in the order they appear, times are given as seconds since the start, and digests are left out: what
 //! remains changes only when the behaviour does.
 
-use countersign::approval::Binding;
+use countersign::approval::{Binding, BodyKind};
 use countersign::host::View;
 use countersign::intent::Status;
 use countersign::journal::{Answer, Entry};
@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 /// How much of a request or an answer is shown.
 const EXCERPT_CHARS: usize = 400;
 const ID_CHARS: usize = 26;
+/// Begins what the engine writes into the log about a crash.
+const BACKTRACE: &str = "[countersign] error while executing at wasm backtrace:";
 
 pub struct Transcript {
     out: String,
@@ -84,7 +86,11 @@ impl Transcript {
                 }
             }
             self.inner(&format!("  subject {}", countersign::printable::line(&action.subject)));
-            self.inner(&format!("  body {}", countersign::printable::line(&action.body)));
+            let body = match action.body_kind {
+                BodyKind::Text => "body",
+                BodyKind::Html => "html",
+            };
+            self.inner(&format!("  {body} {}", countersign::printable::line(&action.body)));
         }
         let words = &approval.words;
         self.inner(&format!("  says {}: {}", words.title, words.description));
@@ -93,14 +99,16 @@ impl Transcript {
     pub fn calls(&mut self, entries: &[Entry]) {
         self.line("calls");
         for (number, entry) in entries.iter().enumerate() {
+            // Ids are named before anything is cut, so that none is cut in two.
+            let request = excerpt(&self.name(&entry.request));
+            self.inner(&format!("{number} {} {request}", entry.call));
             let heard = match &entry.answer {
-                Answer::Value(json) => excerpt(json),
+                Answer::Value(json) => excerpt(&self.name(json)),
                 Answer::Refused(refusal) => {
                     let details = refusal.details.as_ref().map(ToString::to_string).unwrap_or_default();
                     format!("{} {} {details}", refusal.code, refusal.message)
                 }
             };
-            self.inner(&format!("{number} {} {}", entry.call, excerpt(&entry.request)));
             self.inner(&format!("  -> {heard}"));
         }
     }
@@ -122,7 +130,8 @@ impl Transcript {
         }
         self.line("log");
         let log = countersign::printable::printable(log);
-        for line in log.lines().take(40) {
+        // Where in its code an agent crashed changes with every build of it.
+        for line in log.lines().take(40).take_while(|line| *line != BACKTRACE) {
             self.inner(line);
         }
     }

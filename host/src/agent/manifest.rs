@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 /// The largest manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
+/// How many patterns may confine one capability.
+pub const PATTERNS_MAX: usize = 256;
+
 /// What an agent says it is and may be granted.
 ///
 /// Unknown fields are errors: `scope` for `scopes` would otherwise lift a restriction without a word.
@@ -114,7 +117,11 @@ impl Manifest {
                 text.find(&format!("\"{needle}\"")).map_or(1, |at| text[..at].matches('\n').count() + 1);
             Problem::new(Code::ManifestInvalid, format!("the manifest, line {line}: {what}"))
         };
-        for capability in self.scopes.keys() {
+        for (capability, patterns) in &self.scopes {
+            if patterns.len() > PATTERNS_MAX {
+                let what = format!("field `scopes`: {capability} has more than {PATTERNS_MAX} patterns");
+                return Err(invalid("scopes", what));
+            }
             if !self.capabilities.contains(capability) {
                 let what = format!("field `scopes`: {capability} is confined but not among `capabilities`");
                 return Err(invalid("scopes", what));
@@ -173,8 +180,23 @@ fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err(D::Error::custom("the schema of parameters must have `\"type\": \"object\"`"));
     }
+    // A reference can be followed from two places, each of those from two more, and so on: a short schema that takes for ever.
+    if has_reference(&schema) {
+        return Err(D::Error::custom("a schema of parameters may not use `$ref` or `$dynamicRef`"));
+    }
     validator(&schema).map_err(|error| D::Error::custom(format!("not a JSON Schema: {error}")))?;
     Ok(Some(schema))
+}
+
+/// Whether a reference stands anywhere in a schema. JSON was read with a bound on its depth, which bounds this too.
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => fields.iter().any(|(key, value)| {
+            matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef") || has_reference(value)
+        }),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
+    }
 }
 
 fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -300,6 +322,7 @@ mod tests {
             r#"{"type":"object","properties":{"a":{"type":"nonsense"}}}"#,
             r#"{"type":"string"}"#,
             r#"{"type":"object","$ref":"https://example.com/schema.json"}"#,
+            r##"{"type":"object","$defs":{"a":{}},"properties":{"b":{"$ref":"#/$defs/a"}}}"##,
         ] {
             let text = with(&format!("\"intents\":[{{\"action\":\"go\",\"parameters\":{schema}}}]"));
             assert!(error(&text).contains("intents[0].parameters"), "{schema}: {}", error(&text));

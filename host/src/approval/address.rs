@@ -17,6 +17,11 @@ pub fn is_valid(text: &str) -> bool {
     if text.len() > ADDRESS_BYTES_MAX {
         return false;
     }
+    // All of it is allowed in a local part, and yet mail programs decode it as an RFC 2047 encoded word and show, or
+    // reach, somebody else.
+    if text.contains("=?") {
+        return false;
+    }
     let Some((local, domain)) = text.split_once('@') else { return false };
     is_local(local) && is_domain(domain) && text.parse::<lettre::Address>().is_ok()
 }
@@ -101,6 +106,7 @@ mod tests {
             "a@b\0",
             "a@b\u{202e}",
             "user@evil.com <boss@company.com>",
+            "=?utf-8?q?boss?=@x.com",
         ];
         for bad in bad.into_iter().chain(long.iter().map(String::as_str)) {
             assert!(!is_valid(bad), "{bad:?}");

@@ -36,9 +36,10 @@ pub enum Found {
 /// Fixes the binding of an ask. `declared` is the message of the agent's own account, where it spelled one out that
 /// could be sent; `earlier` are the run's approvals so far.
 pub fn bind(found: Found, declared: Option<Action>, earlier: &[Approval]) -> (Binding, Option<Action>) {
+    // An earlier approval that nobody has used may be the one this ask would be bound to. Binding both to the same message
+    // would ask a person to sign twice what they mean once.
+    let declared = declared.filter(|action| !earlier.iter().any(|approval| could_cover(approval, action)));
     match found {
-        // An earlier approval that nobody has used may be the one the branch ran into. Binding this ask to the same
-        // message would let two signatures stand for one send.
         Found::Action(action) if !earlier.iter().any(|approval| could_cover(approval, &action)) => {
             (Binding::Exact, Some(*action))
         }
@@ -244,6 +245,7 @@ mod tests {
         let used = [approval("appr_1", State::Used, Binding::Exact, Some(sample()))];
         let found = || Found::Action(Box::new(sample()));
         assert_eq!(bind(found(), None, &same).0, Binding::Hold);
+        assert_eq!(bind(Found::Unknown, Some(sample()), &same).0, Binding::Hold);
         assert_eq!(bind(found(), None, &hold).0, Binding::Hold);
         assert_eq!(bind(found(), None, &different).0, Binding::Exact);
         assert_eq!(bind(found(), None, &used).0, Binding::Exact);

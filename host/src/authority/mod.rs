@@ -74,7 +74,7 @@ pub fn confine<'a>(
     }
     let message = format!("Outside the scope this agent declares for {capability}: {}.", outside.join(", "));
     Err(Refusal::new(Code::ScopeViolation, message)
-        .with(json!({ "capability": capability, "outside": outside, "scope": scope })))
+        .with(json!({ "capability": capability, "outside": outside })))
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use crate::store::{Added, NewMail, Store};
 use crate::tools::messages::Mail;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
-use mail_parser::mailbox::mbox::MessageIterator;
-use mail_parser::{Address, MessageParser};
+use mail_parser::{Address, HeaderValue, MessageParser};
 use serde_json::{Map, Value};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The largest message, in bytes.
@@ -19,8 +18,14 @@ pub const MESSAGE_BYTES_MAX: u64 = 25 * 1024 * 1024;
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How deep folders are followed.
 const DEPTH_MAX: usize = 32;
-/// How many messages share a commit.
-const BATCH: usize = 64;
+/// How many messages share a commit at most.
+const BATCH_MAX: usize = 64;
+/// How many bytes of messages share a commit, give or take one message.
+const BATCH_BYTES: usize = 32 * 1024 * 1024;
+/// The most an agent sees of a subject, a sender or a Message-ID, in bytes: RFC 5322 allows lines of 998.
+const FIELD_BYTES_MAX: usize = 998;
+/// The most recipients an agent sees of a message.
+const RECIPIENTS_MAX: usize = 100;
 
 /// What became of an import.
 #[derive(Debug, Default)]
@@ -54,20 +59,15 @@ pub async fn import(
     };
     let (dir, files) = find(path).map_err(unreadable)?;
     let mut imported = Imported::default();
-    let mut batch = Vec::new();
+    let mut batch = Batch::default();
     for (number, name) in files.iter().enumerate() {
-        let mut sources = Vec::new();
-        if let Err(error) = read(&dir, name, |source| sources.push(source)) {
+        for source in read(&dir, name) {
             imported.read += 1;
-            imported.broken.push((name.display().to_string(), error.to_string()));
-        }
-        imported.read += sources.len();
-        for Source { name, bytes, unread, received_ms } in sources {
-            match understand((tenant, user), &bytes, unread, received_ms.unwrap_or(now)) {
-                Ok(mail) => batch.push(NewMail { mail, source: bytes }),
-                Err(reason) => imported.broken.push((name, reason)),
+            match source.and_then(|source| understand((tenant, user), source, now)) {
+                Ok(message) => batch.push(message),
+                Err(Broken { name, reason }) => imported.broken.push((name, reason)),
             }
-            if batch.len() >= BATCH {
+            if batch.is_full() {
                 keep(store, tenant, user, &mut batch, &mut imported).await?;
             }
         }
@@ -77,14 +77,32 @@ pub async fn import(
     Ok(imported)
 }
 
+/// Messages that will share a commit.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<NewMail>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, message: NewMail) {
+        self.bytes += message.source.len();
+        self.messages.push(message);
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= BATCH_MAX || self.bytes >= BATCH_BYTES
+    }
+}
+
 async fn keep(
     store: &Store,
     tenant: &str,
     user: &str,
-    batch: &mut Vec<NewMail>,
+    batch: &mut Batch,
     imported: &mut Imported,
 ) -> Result<()> {
-    for added in store.add_mail(tenant, user, std::mem::take(batch)).await? {
+    for added in store.add_mail(tenant, user, std::mem::take(batch).messages).await? {
         match added {
             Added::New => imported.added += 1,
             Added::Known => imported.known += 1,
@@ -137,33 +155,108 @@ struct Source {
     received_ms: Option<Millis>,
 }
 
-fn read(dir: &Dir, path: &Path, mut found: impl FnMut(Source)) -> std::io::Result<()> {
-    let file = dir.open(path)?;
-    let received_ms = modified(&file);
+/// One message that cannot be read.
+struct Broken {
+    name: String,
+    reason: String,
+}
+
+type Sources = Box<dyn Iterator<Item = Result<Source, Broken>> + Send>;
+
+/// The messages of one file, one at a time: an mbox may be far larger than memory.
+fn read(dir: &Dir, path: &Path) -> Sources {
     let name = path.display().to_string();
-    let mut reader = BufReader::new(file);
-    if reader.fill_buf()?.starts_with(b"From ") {
-        for (number, message) in MessageIterator::new(reader).enumerate() {
-            let name = format!("{name}, message {}", number + 1);
-            let message =
-                message.map_err(|_| std::io::Error::other(format!("message {}: not an mbox", number + 1)))?;
-            let received_ms = i64::try_from(message.internal_date()).ok().map(|seconds| seconds * 1000);
-            let bytes = message.unwrap_contents();
-            let unread = !status_is_read(&bytes);
-            found(Source { name, bytes, unread, received_ms });
-        }
-        return Ok(());
+    let once = |result| -> Sources { Box::new(std::iter::once(result)) };
+    let broken = |error: std::io::Error| Broken { name: name.clone(), reason: error.to_string() };
+    let opened = dir.open(path).and_then(|file| {
+        let received_ms = modified(&file);
+        let mut reader = BufReader::new(file);
+        let is_mbox = reader.fill_buf()?.starts_with(b"From ");
+        Ok((reader, is_mbox, received_ms))
+    });
+    let (reader, is_mbox, received_ms) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return once(Err(broken(error))),
+    };
+    if is_mbox {
+        return Box::new(Mbox { reader, name, number: 0, started: false, received_ms });
     }
     // One byte more than allowed tells a message that is too large from one that just fits.
     let mut bytes = Vec::new();
-    reader.take(MESSAGE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if let Err(error) = reader.take(MESSAGE_BYTES_MAX + 1).read_to_end(&mut bytes) {
+        return once(Err(broken(error)));
+    }
     if bytes.len() as u64 > MESSAGE_BYTES_MAX {
-        return Err(std::io::Error::other(format!("larger than {MESSAGE_BYTES_MAX} bytes")));
+        return once(Err(Broken { name, reason: format!("larger than {MESSAGE_BYTES_MAX} bytes") }));
     }
     let flags = path.to_string_lossy().rsplit_once(":2,").map(|(_, flags)| flags.to_owned());
     let unread = !flags.is_some_and(|flags| flags.contains('S'));
-    found(Source { name, bytes, unread, received_ms });
-    Ok(())
+    once(Ok(Source { name, bytes, unread, received_ms }))
+}
+
+/// The messages of an mbox file: each begins with a line `From `, and such lines inside a message have a `>` before them.
+struct Mbox<R> {
+    reader: R,
+    name: String,
+    number: usize,
+    /// Whether the line that begins the next message has been read.
+    started: bool,
+    received_ms: Option<Millis>,
+}
+
+impl<R: BufRead + Send> Iterator for Mbox<R> {
+    type Item = Result<Source, Broken>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (mut bytes, mut size, mut failed, mut line) = (Vec::new(), 0u64, None, Vec::new());
+        let mut whole_line = true;
+        loop {
+            line.clear();
+            // A file that is one endless line is read in pieces of this size.
+            match (&mut self.reader).take(64 * 1024).read_until(b'\n', &mut line) {
+                Ok(0) if !self.started => return None,
+                Ok(0) => {
+                    self.started = false;
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    failed = Some(error.to_string());
+                    self.started = false;
+                    break;
+                }
+            }
+            if whole_line && line.starts_with(b"From ") {
+                if std::mem::replace(&mut self.started, true) {
+                    break;
+                }
+                continue;
+            }
+            let quoted = whole_line && line.trim_ascii_start().starts_with(b">") && {
+                let unquoted = line.iter().skip_while(|byte| **byte == b'>').take(5);
+                unquoted.eq(b"From ".iter())
+            };
+            whole_line = line.ends_with(b"\n");
+            size += line.len() as u64;
+            if size <= MESSAGE_BYTES_MAX {
+                bytes.extend(&line[usize::from(quoted)..]);
+            }
+        }
+        self.number += 1;
+        let name = format!("{}, message {}", self.name, self.number);
+        if size > MESSAGE_BYTES_MAX {
+            failed = Some(format!("larger than {MESSAGE_BYTES_MAX} bytes"));
+        }
+        if let Some(reason) = failed {
+            return Some(Err(Broken { name, reason }));
+        }
+        // The empty line before the next message belongs to the file, not to the message.
+        if bytes.ends_with(b"\n\n") {
+            bytes.pop();
+        }
+        let unread = !status_is_read(&bytes);
+        Some(Ok(Source { name, bytes, unread, received_ms: self.received_ms }))
+    }
 }
 
 fn modified(file: &File) -> Option<Millis> {
@@ -178,57 +271,55 @@ fn status_is_read(bytes: &[u8]) -> bool {
     header.filter_map(|line| line.strip_prefix(b"Status:")).any(|flags| flags.contains(&b'R'))
 }
 
-/// Reads a message. Every byte of it is a stranger's.
-fn understand(
-    (tenant, user): (&str, &str),
-    bytes: &[u8],
-    unread: bool,
-    received_ms: Millis,
-) -> Result<Mail, String> {
+/// Reads a message. Every byte of it is a stranger's, and every field is cut: what agents list goes into their journals.
+fn understand((tenant, user): (&str, &str), source: Source, now: Millis) -> Result<NewMail, Broken> {
+    let Source { name, bytes, unread, received_ms } = source;
+    let id = id(tenant, user, &bytes);
     // The parser is well tested, but mail is the wildest input there is: one message must not end an import.
-    let parse = || -> Option<Mail> {
-        let message = MessageParser::default().parse(bytes)?;
-        if message.from().is_none() && message.date().is_none() && message.subject().is_none() {
-            return None;
-        }
-        let first =
-            |address: Option<&Address<'_>>| address.and_then(|a| a.first()?.address().map(str::to_owned));
-        let to = message.to().map(|list| {
-            list.iter().filter_map(|address| address.address().map(str::to_owned)).collect::<Vec<_>>()
-        });
-        let text = message.body_text(0).unwrap_or_default();
-        let cut = text.floor_char_boundary(BODY_BYTES_MAX.min(text.len()));
-        let in_reply_to =
-            message.in_reply_to().as_text_list().and_then(|ids| ids.first().map(|id| id.to_string()));
-        let references =
-            message.references().as_text_list().and_then(|ids| ids.first().map(|id| id.to_string()));
-        let message_id = message.message_id().map(str::to_owned);
-        let thread = references.or_else(|| in_reply_to.clone()).or_else(|| message_id.clone());
-        let extras = [("messageId", message_id), ("inReplyTo", in_reply_to), ("thread", thread)];
-        let extras: Map<String, Value> =
-            extras.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect();
-        let received = message.received().and_then(|received| received.date());
-        let date = message.date().copied().or(received).map(|date| date.to_timestamp());
-        let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-        Some(Mail {
-            id: String::new(),
-            from: first(message.from()).or_else(|| first(message.sender())).unwrap_or_default(),
-            to: to.unwrap_or_default(),
-            subject: message.subject().unwrap_or_default().to_owned(),
-            body: text[..cut].to_owned(),
-            truncated: cut < text.len(),
-            timestamp_ms: date.map_or(received_ms, |date| date.as_millisecond()),
-            unread,
-            extras: (!extras.is_empty()).then(|| Value::Object(extras).to_string()),
-        })
-    };
-    let mail = std::panic::catch_unwind(parse).map_err(|_| "the message cannot be parsed")?;
-    let mail = mail.ok_or("not a message: no From, Date or Subject")?;
-    Ok(Mail { id: name(tenant, user, bytes), ..mail })
+    let parse = || parse(id, &bytes, unread, received_ms.unwrap_or(now));
+    match std::panic::catch_unwind(parse) {
+        Ok(Some(mail)) => Ok(NewMail { mail, source: bytes }),
+        Ok(None) => Err(Broken { name, reason: "not a message: no From, Date or Subject".into() }),
+        Err(_) => Err(Broken { name, reason: "the message cannot be parsed".into() }),
+    }
+}
+
+fn parse(id: String, bytes: &[u8], unread: bool, received_ms: Millis) -> Option<Mail> {
+    let message = MessageParser::default().parse(bytes)?;
+    if message.from().is_none() && message.date().is_none() && message.subject().is_none() {
+        return None;
+    }
+    let clip = |text: &str, bytes_max: usize| text[..text.floor_char_boundary(bytes_max)].to_owned();
+    let field = |text: &str| clip(text, FIELD_BYTES_MAX);
+    let first = |address: Option<&Address<'_>>| address.and_then(|list| list.first()?.address().map(field));
+    let to = message.to().map(|list| list.iter().filter_map(|address| address.address().map(field)));
+    let text = message.body_text(0).unwrap_or_default();
+    let first_id =
+        |header: &HeaderValue<'_>| header.as_text_list().and_then(|ids| ids.first().map(|id| field(id)));
+    let (in_reply_to, references) = (first_id(message.in_reply_to()), first_id(message.references()));
+    let message_id = message.message_id().map(field);
+    let thread = references.or_else(|| in_reply_to.clone()).or_else(|| message_id.clone());
+    let extras = [("messageId", message_id), ("inReplyTo", in_reply_to), ("thread", thread)];
+    let extras: Map<String, Value> =
+        extras.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect();
+    let received = message.received().and_then(|received| received.date());
+    let date = message.date().copied().or(received).map(|date| date.to_timestamp());
+    let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    Some(Mail {
+        id,
+        from: first(message.from()).or_else(|| first(message.sender())).unwrap_or_default(),
+        to: to.map(|to| to.take(RECIPIENTS_MAX).collect()).unwrap_or_default(),
+        subject: field(message.subject().unwrap_or_default()),
+        body: clip(&text, BODY_BYTES_MAX),
+        truncated: text.len() > BODY_BYTES_MAX,
+        timestamp_ms: date.map_or(received_ms, |date| date.as_millisecond()),
+        unread,
+        extras: (!extras.is_empty()).then(|| Value::Object(extras).to_string()),
+    })
 }
 
 /// The same message has the same name in the same mailbox, whenever it is imported.
-fn name(tenant: &str, user: &str, bytes: &[u8]) -> String {
+fn id(tenant: &str, user: &str, bytes: &[u8]) -> String {
     let whose = format!("{}:{tenant}{}:{user}{}", tenant.len(), user.len(), Digest::of(bytes));
     format!("msg_{}", &Digest::of(whose.as_bytes()).to_string()[..26])
 }
@@ -241,7 +332,7 @@ mod tests {
                         Date: Fri, 15 Mar 2024 14:30:00 +0000\r\nMessage-ID: <1@x>\r\nIn-Reply-To: <0@x>\r\n\r\nHello\r\n";
 
     fn parsed(text: &str) -> Mail {
-        understand(("main", "me"), text.as_bytes(), true, 7).unwrap()
+        parse("msg_1".into(), text.as_bytes(), true, 7).unwrap()
     }
 
     #[test]
@@ -264,6 +355,32 @@ mod tests {
     }
 
     #[test]
+    fn no_field_is_larger_than_a_line_may_be() {
+        let long = "x".repeat(100_000);
+        let many = vec!["a@b"; 1000].join(", ");
+        let mail =
+            parsed(&format!("From: a@b\r\nTo: {many}\r\nSubject: {long}\r\nReferences: <{long}>\r\n\r\nx"));
+        assert_eq!((mail.subject.len(), mail.to.len()), (FIELD_BYTES_MAX, RECIPIENTS_MAX));
+        assert!(mail.extras.unwrap().len() < 2 * FIELD_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_mbox_is_read_message_by_message_and_a_huge_one_is_passed_over() {
+        let huge = "y".repeat(MESSAGE_BYTES_MAX as usize);
+        let text = format!(
+            "From a\nSubject: 1\n\n>From me\n>>From you\n\nFrom b\n{huge}\nFrom c\nSubject: 3\n\nend"
+        );
+        let mbox =
+            Mbox { reader: text.as_bytes(), name: "m".into(), number: 0, started: false, received_ms: None };
+        let read: Vec<_> = mbox.map(|source| source.map(|source| source.bytes)).collect();
+        let bytes = |n: usize| std::str::from_utf8(read[n].as_ref().ok().unwrap()).unwrap();
+        assert_eq!(read.len(), 3);
+        assert_eq!(bytes(0), "Subject: 1\n\nFrom me\n>From you\n");
+        assert!(read[1].as_ref().is_err_and(|broken| broken.reason.contains("larger")));
+        assert_eq!(bytes(2), "Subject: 3\n\nend");
+    }
+
+    #[test]
     fn html_becomes_text() {
         let mail = parsed("From: a@b\r\nContent-Type: text/html\r\n\r\n<p>Hello <b>you</b></p>");
         assert_eq!(mail.body.trim(), "Hello you");
@@ -272,7 +389,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_said_to_be_none() {
         for bytes in [&b""[..], b"# Read me\n\nThis is text.\n", b"\0\xff\xfe"] {
-            assert!(understand(("main", "me"), bytes, true, 0).is_err());
+            assert!(parse("msg_1".into(), bytes, true, 0).is_none());
         }
     }
 

@@ -27,12 +27,20 @@ pub fn notices(approval: &approval::Approval) -> Vec<String> {
         notices.push("The body is HTML; it is shown as its source.".into());
     }
     if !action.bcc.is_empty() {
-        notices.push(format!("{} recipients are hidden from the others (bcc).", action.bcc.len()));
+        notices.push(format!("Hidden from the others (bcc): {}.", count(action.bcc.len(), "recipient")));
+    }
+    let lines = action.body.lines().count();
+    if lines > LINES_NOTICED || action.body.len() > BYTES_NOTICED {
+        notices.push(format!(
+            "The body is long: {}, {}.",
+            count(lines, "line"),
+            count(action.body.len(), "byte")
+        ));
     }
     if approval.binding == Binding::Declared {
         notices.push("The message was declared by the agent; only exactly it can leave.".into());
     }
-    let hidden = |text: &str| line(text) != *text && !text.contains("\\u{");
+    let hidden = |text: &str| line(text) != *text;
     if hidden(&action.subject) || hidden(&action.body.replace(['\n', '\t'], "")) {
         notices.push("Characters that act or hide are shown as \\u{…}.".into());
     }
@@ -44,17 +52,13 @@ pub fn approval(approval: &Approval) -> String {
     let mut out = String::new();
     if let Some(action) = &approval.action {
         let _ = writeln!(out, "The message that would leave:\n");
-        let mut field = |name: &str, value: String| {
-            if !value.is_empty() {
-                let _ = writeln!(out, "  {name:<8} {value}");
+        out += &field("From", &action.from);
+        for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
+            if !list.is_empty() {
+                out += &field(name, &list.join(", "));
             }
-        };
-        let list = |list: &[String]| list.iter().map(|a| line(a)).collect::<Vec<_>>().join(", ");
-        field("From", line(&action.from));
-        field("To", list(&action.to));
-        field("Cc", list(&action.cc));
-        field("Bcc", list(&action.bcc));
-        field("Subject", line(&action.subject));
+        }
+        out += &field("Subject", &action.subject);
         out.push('\n');
         out += &block(&action.body);
         out.push('\n');
@@ -67,9 +71,9 @@ pub fn approval(approval: &Approval) -> String {
     }
     let says = &approval.agent_says;
     let _ = writeln!(out, "The agent {} says, in its own words:\n", line(&approval.agent));
-    let _ = writeln!(out, "  \"{}\"", short(&says.title, TITLE_CHARS_MAX));
+    out += &block(&short(&says.title, TITLE_CHARS_MAX));
     if !says.description.is_empty() {
-        let _ = writeln!(out, "  \"{}\"", short(&says.description, DESCRIPTION_CHARS_MAX));
+        out += &block(&short(&says.description, DESCRIPTION_CHARS_MAX));
     }
     let _ = writeln!(
         out,
@@ -85,19 +89,52 @@ pub fn approval(approval: &Approval) -> String {
             }
         }
         None => {
-            let state = serde_json::to_value(approval.state).unwrap_or_default();
-            let _ = writeln!(out, "State    {}", state.as_str().unwrap_or_default());
+            let _ = writeln!(out, "State    {}", approval.state.name());
         }
     }
     out
 }
 
-/// Foreign text as a block whose every line is marked, so that none can pass for ours.
+/// From how long on a body is said to be long.
+const LINES_NOTICED: usize = 40;
+const BYTES_NOTICED: usize = 4096;
+/// How much of a message of the host, which may quote an agent, is shown.
+const MESSAGE_CHARS: usize = 300;
+/// Where lines of foreign text are broken.
+const BLOCK_CHARS: usize = 76;
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Foreign text as a block whose every line is marked, so that none can pass for ours. Long lines are broken here rather than
+/// by the terminal, which would start the rest of them where our own words start.
 pub fn block(text: &str) -> String {
-    let text = printable(text);
+    let text = printable(text).replace('\t', "    ");
     let mut out = String::new();
     for text in text.split('\n') {
-        let _ = writeln!(out, "  | {text}");
+        let chars: Vec<char> = text.chars().collect();
+        let mut mark = '|';
+        let mut rest = &chars[..];
+        loop {
+            let (head, tail) = rest.split_at(rest.len().min(BLOCK_CHARS));
+            let _ = writeln!(out, "  {mark} {}", head.iter().collect::<String>());
+            if tail.is_empty() {
+                break;
+            }
+            (mark, rest) = ('+', tail);
+        }
+    }
+    out
+}
+
+/// A field of a message: its name, and its value broken like a block.
+fn field(name: &str, value: &str) -> String {
+    let block = block(value);
+    let mut lines = block.lines().map(|line| &line[2..]);
+    let mut out = format!("  {name:<8} {}\n", lines.next().unwrap_or_default());
+    for line in lines {
+        let _ = writeln!(out, "  {:<8} {line}", "");
     }
     out
 }
@@ -121,13 +158,8 @@ pub fn ran(ran: &Ran) -> String {
         },
         Status::Stopped => {
             if let Some(reason) = &ran.reason {
-                let _ = writeln!(
-                    out,
-                    "Intent {} was stopped: {} [{}]",
-                    ran.intent,
-                    printable(&reason.message),
-                    reason.code
-                );
+                let message = short(&reason.message, MESSAGE_CHARS);
+                let _ = writeln!(out, "Intent {} was stopped: {message} [{}]", ran.intent, reason.code);
                 let _ = writeln!(out, "{}", reason.hint.as_deref().unwrap_or_default());
             }
         }

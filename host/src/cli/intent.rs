@@ -10,6 +10,7 @@ use countersign::journal::{Answer, Entry};
 use countersign::printable::{line, short};
 use countersign::refusals::{Refusal, Result};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// How much of a request or an answer a line of the timeline shows.
@@ -74,16 +75,22 @@ impl Intent {
 pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
     let ran = Ran::of(view);
     session.answer(&ran, draw::ran)?;
-    let mut grants: Vec<String> = Vec::new();
-    for entry in host.journal(session.user(), &ran.intent)? {
-        let Answer::Refused(Refusal { details: Some(details), .. }) = entry.answer else { continue };
-        grants.extend(details["grant"].as_str().map(str::to_owned));
-    }
-    grants.dedup();
-    for grant in grants {
-        say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
+    if ran.exit() == Exit::ErrorCard {
+        let entries = host.journal(session.user(), &ran.intent)?;
+        let grants: BTreeSet<_> = entries.iter().filter_map(cure).collect();
+        for grant in grants {
+            say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
+        }
     }
     Ok(ran.exit())
+}
+
+/// The command that would have admitted a call, where it was not admitted.
+fn cure(entry: &Entry) -> Option<&str> {
+    match &entry.answer {
+        Answer::Refused(Refusal { details: Some(details), .. }) => details["grant"].as_str(),
+        _ => None,
+    }
 }
 
 fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {

@@ -16,7 +16,7 @@ use countersign::clock::Clock;
 use countersign::config::{Config, check_user};
 use countersign::engine::limits::Limits;
 use countersign::host::{Host, Options};
-use countersign::printable::printable;
+use countersign::printable::{ascii, line, printable};
 use countersign::refusals::{Code, Error, Problem, Result};
 use etcetera::BaseStrategy as _;
 use output::Exit;
@@ -114,7 +114,7 @@ impl Session {
     /// Prints the answer of a verb: as JSON, or drawn for people.
     fn answer<T: Serialize>(&self, value: &T, draw: impl FnOnce(&T) -> String) -> Result<()> {
         let text = match self.global.json {
-            true => serde_json::to_string_pretty(value).map_err(anyhow::Error::from)? + "\n",
+            true => ascii(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?) + "\n",
             false => draw(value),
         };
         print(&text)
@@ -233,9 +233,10 @@ fn fail(json: bool, error: Error) -> ExitCode {
     let hint = problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more"));
     if json {
         let error = output::Failure { code: code.to_string(), message: problem.message, hint: Some(hint) };
-        let _ = print(&(serde_json::json!({ "error": error }).to_string() + "\n"));
+        let _ = print(&(ascii(&serde_json::json!({ "error": error }).to_string()) + "\n"));
     } else {
-        say(&format!("error: {} [{code}]\n\nhint: {hint}", problem.message));
+        // Messages may quote what a stranger wrote: each stays on its line.
+        say(&format!("error: {} [{code}]\n\nhint: {}", line(&problem.message), line(&hint)));
     }
     let exit = match code {
         Code::Usage => Exit::Usage,

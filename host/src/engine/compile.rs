@@ -1,6 +1,7 @@
 //! From a component to something that can be instantiated in microseconds.
 
 use super::{Engine, Run};
+use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::AgentPre;
@@ -70,6 +71,7 @@ pub struct Cache {
     dir: PathBuf,
     /// Stands for the version of wasmtime and every setting of the engine.
     settings: u64,
+    clock: Clock,
 }
 
 impl Cache {
@@ -89,7 +91,7 @@ impl Cache {
         }
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Some(Cache { dir, settings: hasher.finish() })
+        Some(Cache { dir, settings: hasher.finish(), clock: Clock::system() })
     }
 
     pub fn into_dir(self) -> PathBuf {
@@ -110,7 +112,7 @@ impl Cache {
             unsafe_code,
             reason = "the file lies in a folder only we can write, under a name only we give"
         )]
-        // SAFETY: written by `put` from this engine's own output, and renamed into place whole.
+        // SAFETY: written by `put` from this engine's own output, synced, renamed into place whole, never written again.
         let component = unsafe { Component::deserialize_file(engine, &path) };
         component.inspect_err(|error| tracing::warn!("compiling again: {error:#}")).ok()
     }
@@ -118,16 +120,15 @@ impl Cache {
     /// Keeps a compilation. Failing to is no error: it is compiled again next time.
     fn put(&self, digest: Digest, component: &Component) {
         let path = self.path(digest);
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        // A name of its own, so that nobody writes into a file that somebody else has mapped; on disk before it gets its real
+        // name, so that no crash leaves half of it there.
+        let temporary = path.with_extension(format!("{}.tmp", self.clock.id("")));
         let write = || {
             let machine_code = component.serialize()?;
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&temporary)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.write_all(&machine_code)?;
+            file.sync_all()?;
             fs::rename(&temporary, &path)?;
             anyhow::Ok(())
         };

@@ -1,11 +1,9 @@
 //! From picking a run up to putting it down: segments, look-ahead, and the commit at the end.
 
-use super::run::{End, Outcome, Segment, too_many_asks};
+use super::run::{End, Outcome, Segment};
 use super::{Compiled, Engine};
 use crate::approval::binding::{Found, bind, question_digest};
-use crate::approval::{
-    ASKS_PER_RUN_MAX, Action, Approval, Binding, PENDING_MS, PENDING_PER_AGENT_MAX, Words, decision::State,
-};
+use crate::approval::{Action, Approval, Binding, PENDING_MS, PENDING_PER_AGENT_MAX, Words, decision::State};
 use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::intent::{Intent, Reason, Status};
@@ -14,11 +12,12 @@ use crate::journal::{
 };
 use crate::refusals::{Code, Refusal};
 use crate::tools::Identity;
-use crate::tools::approval::{REQUEST, answer};
+use crate::tools::approval::{REQUEST, answer, too_many};
 use crate::tools::messages::{Mailbox, rules};
 use serde_json::Value;
+use std::mem::take;
 use std::sync::Arc;
-use tokio::time::Instant;
+use std::time::Duration;
 
 /// A run as the store has it.
 pub struct Pickup {
@@ -73,7 +72,8 @@ struct Drive<'a> {
     generation: u64,
     approvals: Vec<Approval>,
     fuel_max: u64,
-    deadline: Instant,
+    /// Wall time left for this pickup.
+    wall: Duration,
 }
 
 impl Engine {
@@ -131,7 +131,7 @@ impl Engine {
             approvals,
             // A replay may use what the run had used, and a little more; what lies beyond is this segment's.
             fuel_max: intent.fuel + intent.fuel / 64 + self.limits.fuel_max,
-            deadline: Instant::now() + self.limits.wall_max,
+            wall: self.limits.wall_max,
             intent,
         }
     }
@@ -140,18 +140,17 @@ impl Engine {
 impl Drive<'_> {
     async fn run(mut self) -> anyhow::Result<Driven> {
         loop {
-            let (entries, approvals) = (self.entries.clone(), self.approvals.clone());
+            let (entries, approvals) = (take(&mut self.entries), take(&mut self.approvals));
             let outcome = self.segment(entries, self.durable, approvals, Mode::Live).await?;
-            let Outcome { end, record, approvals, log, fuel } = outcome;
+            let Outcome { end, record, approvals, log, fuel, took } = outcome;
+            self.wall = self.wall.saturating_sub(took);
             let Record { entries, durable, generation, asked } = record;
             (self.entries, self.durable, self.generation, self.approvals) =
                 (entries, durable, generation, approvals);
             let change = match end {
-                End::Card(card) => self.end(Status::Done, Some(card), None, log, fuel),
-                End::Nothing => self.end(Status::Done, None, None, log, fuel),
-                End::Broken(code, message) => {
-                    self.end(Status::Stopped, None, Some(Reason { code, message }), log, fuel)
-                }
+                End::Card(card) => done(Some(card), log, fuel),
+                End::Nothing => done(None, log, fuel),
+                End::Broken(code, message) => stopped(code, message, log, fuel),
                 End::Stop(Stop::Ask(words)) => {
                     let request = asked.unwrap_or_default();
                     match self.ask(*words, &request).await? {
@@ -174,12 +173,10 @@ impl Drive<'_> {
                 End::Stop(Stop::Lost) => return Ok(Driven::Lost),
                 End::Stop(Stop::Crashed) => return Ok(Driven::Crashed),
                 End::Stop(Stop::Limit(code)) => {
-                    let message = "the run reached a limit of its journal".to_owned();
-                    self.end(Status::Stopped, None, Some(Reason { code, message }), log, fuel)
+                    stopped(code, "the run reached a limit while it made a call".into(), log, fuel)
                 }
                 End::Stop(stop @ Stop::Diverged { .. }) => {
-                    let reason = Reason { code: Code::ReplayDiverged, message: stop.to_string() };
-                    self.end(Status::Stopped, None, Some(reason), log, fuel)
+                    stopped(Code::ReplayDiverged, stop.to_string(), log, fuel)
                 }
                 End::Stop(stop @ (Stop::Found(_) | Stop::Barred(_))) => {
                     anyhow::bail!("a live run stopped as a branch does: {stop}")
@@ -199,7 +196,7 @@ impl Drive<'_> {
                 (Committed::Lost, _) => return Ok(Driven::Lost),
                 (Committed::Crowded, Some(request)) => {
                     let limit = PENDING_PER_AGENT_MAX as usize;
-                    let refusal = too_many_asks(limit, "of this agent are pending");
+                    let refusal = too_many(limit, "of this agent are pending");
                     match request {
                         Some(request) => self.refuse(request, refusal),
                         // A parked send cannot be refused as an ask can; its hold lapses instead.
@@ -221,7 +218,7 @@ impl Drive<'_> {
         mode: Mode,
     ) -> anyhow::Result<Outcome> {
         let segment = Segment {
-            compiled: self.compiled,
+            compiled: Some(self.compiled),
             intent: &self.intent,
             identity: self.identity.clone(),
             authority: self.authority.clone(),
@@ -234,7 +231,7 @@ impl Drive<'_> {
             approvals,
             mode,
             fuel: self.fuel_max,
-            deadline: self.deadline,
+            wall: self.wall,
             crash_after: self.ports.crash_after.filter(|_| mode == Mode::Live),
         };
         self.engine.execute(segment).await
@@ -242,14 +239,10 @@ impl Drive<'_> {
 
     /// Looks ahead and fixes what the answer will be about; or gives the refusal the ask hears.
     async fn ask(
-        &self,
+        &mut self,
         words: Words,
         request: &str,
     ) -> anyhow::Result<Result<(NewApproval, Vec<Entry>), Refusal>> {
-        let asks = self.entries.iter().filter(|entry| entry.call == REQUEST.name).count();
-        if asks >= ASKS_PER_RUN_MAX {
-            return Ok(Err(too_many_asks(ASKS_PER_RUN_MAX, "in one run")));
-        }
         let asked_ms = self.ports.clock.now();
         let id = self.ports.clock.id("appr_");
         let answer = |approved| serde_json::to_string(&answer(&id, approved, asked_ms));
@@ -281,7 +274,7 @@ impl Drive<'_> {
     ///
     /// The branch hears exactly what the run will hear on yes, so what it does is what the run will do.
     async fn look_ahead(
-        &self,
+        &mut self,
         approval: &NewApproval,
         ask: Ask,
     ) -> anyhow::Result<Result<(Found, Vec<Entry>), Refusal>> {
@@ -302,6 +295,7 @@ impl Drive<'_> {
             expires_ms: approval.expires_ms,
         });
         let outcome = self.segment(entries, fork, approvals, Mode::Branch).await?;
+        self.wall = self.wall.saturating_sub(outcome.took);
         let found = match outcome.end {
             End::Stop(Stop::Found(action)) => Found::Action(action),
             End::Stop(Stop::Barred(refusal)) => return Ok(Err(refusal)),
@@ -343,15 +337,12 @@ impl Drive<'_> {
         let holds = self.approvals.iter_mut().filter(|approval| approval.binding == Binding::Hold);
         holds.for_each(|hold| hold.state = State::Cancelled);
     }
+}
 
-    fn end(
-        &self,
-        status: Status,
-        card: Option<Value>,
-        reason: Option<Reason>,
-        log: String,
-        fuel: u64,
-    ) -> Change {
-        Change::End { status, card, reason, log, fuel }
-    }
+fn done(card: Option<Value>, log: String, fuel: u64) -> Change {
+    Change::End { status: Status::Done, card, reason: None, log, fuel }
+}
+
+fn stopped(code: Code, message: String, log: String, fuel: u64) -> Change {
+    Change::End { status: Status::Stopped, card: None, reason: Some(Reason { code, message }), log, fuel }
 }

@@ -118,8 +118,8 @@ fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots * limits::INSTANCES_MAX as u32)
-        .total_memories(slots * 4)
-        .total_tables(slots * 8)
+        .total_memories(slots * limits::MEMORIES_MAX as u32)
+        .total_tables(slots * limits::TABLES_MAX as u32)
         .total_stacks(slots)
         .max_core_instances_per_component(limits::INSTANCES_MAX as u32)
         .max_memories_per_component(limits::MEMORIES_MAX as u32)

@@ -8,14 +8,15 @@ use crate::authority::Authority;
 use crate::clock::{Clock, Millis, Stream, rfc3339};
 use crate::intent::Intent;
 use crate::journal::{Entry, Fault, Journal, Ledger, Mode, Owner, Record, RunClock, Stop};
-use crate::refusals::{Code, Refusal};
+use crate::refusals::Code;
 use crate::tools::messages::Mailbox;
 use crate::tools::{HasTools, Identity, Tools, types};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
 /// Everything one segment owns. It is gone when the segment ends: nothing of a guest outlives it but its journal.
@@ -50,7 +51,8 @@ pub enum End {
 
 /// A segment about to run.
 pub(super) struct Segment<'a> {
-    pub compiled: &'a Compiled,
+    /// Always there but in the test that reads the limits back.
+    pub compiled: Option<&'a Compiled>,
     pub intent: &'a Intent,
     pub identity: Identity,
     pub authority: Authority,
@@ -63,7 +65,7 @@ pub(super) struct Segment<'a> {
     pub approvals: Vec<Approval>,
     pub mode: Mode,
     pub fuel: u64,
-    pub deadline: Instant,
+    pub wall: Duration,
     pub crash_after: Option<usize>,
 }
 
@@ -74,56 +76,26 @@ pub(super) struct Outcome {
     pub approvals: Vec<Approval>,
     pub log: String,
     pub fuel: u64,
+    pub took: Duration,
 }
 
 impl Engine {
     /// Executes a segment. Nothing a guest does makes this fail: an error is the host's.
     pub(super) async fn execute(&self, segment: Segment<'_>) -> anyhow::Result<Outcome> {
-        let Segment { compiled, intent, .. } = segment;
+        let Segment { compiled, intent, fuel: budget, wall, .. } = segment;
+        let compiled = compiled.ok_or_else(|| anyhow::anyhow!("a segment without a component"))?;
         let _slot = self.slots.acquire().await?;
+        // Counted from here: waiting for a slot is nothing the agent did.
+        let start = Instant::now();
         let log = Log::default();
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(limits::RESOURCES_MAX);
-        let time = RunClock::new(intent.submitted_ms);
-        let owner = Owner { intent: intent.id.clone(), generation: segment.generation };
-        let journal = Journal::new(
-            segment.entries,
-            segment.durable,
-            segment.mode,
-            time.clone(),
-            segment.clock,
-            segment.ledger,
-            owner,
-        )
-        .crash_after(segment.crash_after);
-        let run = Run {
-            tools: Tools {
-                authority: segment.authority,
-                identity: segment.identity,
-                journal,
-                approvals: segment.approvals,
-                mailbox: segment.mailbox,
-            },
-            wasi: wasi::context(&log),
-            table,
-            time,
-            start: intent.submitted_ms,
-            random: Stream::new(intent.seed),
-            limiter: Limiter::default(),
-        };
-        let mut store = Store::new(&self.wasmtime, run);
-        configure(&mut store, segment.fuel)?;
-
+        let mut store = self.store(segment, start + wall, &log)?;
         let call = async {
             let agent = compiled.pre.instantiate_async(&mut store).await?;
             let (intent, context) = arguments(intent);
             agent.call_handle_intent(&mut store, &intent, &context).await
         };
-        let answered = match tokio::time::timeout_at(segment.deadline, call).await {
-            Ok(answered) => answered,
-            Err(_) => Err(OutOfTime.into()),
-        };
-        let fuel = segment.fuel - store.get_fuel()?;
+        let answered = call.await;
+        let fuel = budget - store.get_fuel()?;
         let end = match answered {
             Ok(Ok(None)) => End::Nothing,
             Ok(Ok(Some(answer))) => card(answer, &log),
@@ -144,19 +116,57 @@ impl Engine {
             approvals: tools.approvals,
             log: log.text(),
             fuel,
+            took: start.elapsed(),
         })
     }
-}
 
-/// Sets every limit of the store. A test reads them back.
-fn configure(store: &mut Store<Run>, fuel: u64) -> wasmtime::Result<()> {
-    store.limiter(|run| &mut run.limiter);
-    store.set_fuel(fuel)?;
-    store.set_hostcall_fuel(limits::CALL_BYTES_MAX);
-    store.set_max_component_handles(limits::HANDLES_MAX);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
-    Ok(())
+    /// A store with everything the segment owns and every limit set. A test reads them back.
+    fn store(&self, segment: Segment<'_>, deadline: Instant, log: &Log) -> wasmtime::Result<Store<Run>> {
+        let Segment { intent, fuel, .. } = segment;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::RESOURCES_MAX);
+        let time = RunClock::new(intent.submitted_ms);
+        let owner = Owner { intent: intent.id.clone(), generation: segment.generation };
+        let journal = Journal::new(
+            segment.entries,
+            segment.durable,
+            segment.mode,
+            time.clone(),
+            segment.clock,
+            segment.ledger,
+            owner,
+        )
+        .deadline(deadline)
+        .crash_after(segment.crash_after);
+        let run = Run {
+            tools: Tools {
+                authority: segment.authority,
+                identity: segment.identity,
+                journal,
+                approvals: segment.approvals,
+                mailbox: segment.mailbox,
+            },
+            wasi: wasi::context(log),
+            table,
+            time,
+            start: intent.submitted_ms,
+            random: Stream::new(intent.seed),
+            limiter: Limiter::default(),
+        };
+        let mut store = Store::new(&self.wasmtime, run);
+        store.limiter(|run| &mut run.limiter);
+        store.set_fuel(fuel)?;
+        store.set_hostcall_fuel(limits::CALL_BYTES_MAX);
+        store.set_max_component_handles(limits::HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        // The wall is looked at where the guest computes and where a back end answers, and never around a commit: a write
+        // on its way must not be forgotten.
+        store.epoch_deadline_callback(move |_| match Instant::now() >= deadline {
+            true => Err(Stop::Limit(Code::OutOfTime).into()),
+            false => Ok(UpdateDeadline::Yield(1)),
+        });
+        Ok(store)
+    }
 }
 
 fn arguments(intent: &Intent) -> (types::Intent, types::Context) {
@@ -171,17 +181,14 @@ fn arguments(intent: &Intent) -> (types::Intent, types::Context) {
     (types::Intent { action: intent.action.clone(), parameters }, context)
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("out of time")]
-struct OutOfTime;
-
 /// Why the guest was unwound. An error is a fault of the host.
 fn stopped(error: wasmtime::Error, log: &Log) -> anyhow::Result<End> {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return Ok(End::Stop(stop.clone()));
     }
-    if error.downcast_ref::<OutOfTime>().is_some() {
-        return Ok(broken(Code::OutOfTime, "the agent and its calls took longer than a segment may"));
+    // Neither is the agent's: a room failed, or the machine has no room for one more instance.
+    if error.is::<Fault>() || error.is::<PoolConcurrencyLimitError>() {
+        return Err(error.downcast::<Fault>().map_or_else(anyhow::Error::from, |fault| fault.0));
     }
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Ok(broken(Code::OutOfMemory, exceeded.to_string()));
@@ -193,9 +200,8 @@ fn stopped(error: wasmtime::Error, log: &Log) -> anyhow::Result<End> {
         Some(Trap::OutOfFuel) => broken(Code::OutOfFuel, "the agent computed more than a segment may"),
         Some(Trap::StackOverflow) => broken(Code::StackOverflow, "the agent recursed too deep"),
         Some(trap) => broken(Code::Trapped, format!("the agent crashed: {trap}")),
-        // What is neither a trap nor one of ours was raised by a room, and is a fault; or by the component boundary,
-        // and is the guest's: bytes too many, text that is no text, memory that is not its own.
-        None if error.is::<Fault>() => return Err(error.into()),
+        // What is neither a trap nor one of ours was raised by the component boundary, and is the guest's: bytes too many,
+        // text that is no text, memory that is not its own.
         None => {
             let text = format!("{error:#}");
             match text.contains("fuel allocated for hostcalls has been exhausted") {
@@ -239,6 +245,7 @@ fn card(answer: types::Card, log: &Log) -> End {
         return invalid(format!("the card has {bytes} bytes; {} is the limit", limits::CARD_BYTES_MAX));
     }
     if !CARD_KINDS.contains(&kind.as_str()) {
+        let kind = crate::printable::short(&kind, 40);
         return invalid(format!("`{kind}` is not a kind of card; there are {}", CARD_KINDS.join(", ")));
     }
     let content = content.as_deref().unwrap_or("{}");
@@ -259,20 +266,82 @@ fn card(answer: types::Card, log: &Log) -> End {
     End::Card(Value::Object(card))
 }
 
-/// The card of an error the agent did not catch. Code and message are the guest's and hence hostile.
+/// The card of an error the agent did not catch. Code and message are the guest's: they are cut, and hostile.
 fn error_card(error: types::ToolError) -> Value {
-    json!({ "type": "error", "title": error.code, "description": error.message, "code": error.code })
-}
-
-/// The refusal an ask hears when too many are about.
-pub(super) fn too_many_asks(limit: usize, what: &str) -> Refusal {
-    Refusal::new(Code::RateLimitExceeded, format!("Too many approvals: {limit} {what}."))
-        .with(json!({ "limit": limit, "remaining": 0, "reset": crate::approval::PENDING_MS / 1000 }))
+    let clip = |text: &str, bytes_max| text[..text.floor_char_boundary(bytes_max)].to_owned();
+    let (code, message) = (clip(&error.code, 64), clip(&error.message, 8 * 1024));
+    json!({ "type": "error", "title": code, "description": message, "code": code })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_limit_is_set_in_the_engine() {
+        use wasmtime::ResourceLimiter as _;
+        let engine = Engine::new(None, limits::Limits::default()).unwrap();
+        let kept = Arc::new(crate::store::Store::in_memory().unwrap());
+        let digest = crate::digest::Digest::of(b"");
+        let intent = Intent {
+            id: "int_1".into(),
+            tenant: "main".into(),
+            user: "local".into(),
+            agent: "com.x".into(),
+            digest,
+            action: "go".into(),
+            parameters: Map::new(),
+            text: None,
+            run: 1,
+            seed: [0; 32],
+            submitted_ms: 0,
+            status: crate::intent::Status::Running,
+            generation: 0,
+            fuel: 0,
+            card: None,
+            reason: None,
+            log: String::new(),
+            retry_of: None,
+            updated_ms: 0,
+        };
+        let segment = Segment {
+            compiled: None,
+            intent: &intent,
+            identity: Identity {
+                tenant: "main".into(),
+                user: "local".into(),
+                intent: "int_1".into(),
+                run: 1,
+                agent: digest,
+                from: "a@b".into(),
+            },
+            authority: Authority::default(),
+            mailbox: Arc::new(crate::backends::local::Local(kept.clone())),
+            clock: Arc::new(Clock::virtual_at(0, 0)),
+            ledger: kept,
+            entries: vec![],
+            durable: 0,
+            generation: 0,
+            approvals: vec![],
+            mode: Mode::Live,
+            fuel: 77,
+            wall: Duration::from_secs(1),
+            crash_after: None,
+        };
+        let mut store = engine.store(segment, Instant::now(), &Log::default()).unwrap();
+        assert_eq!(store.get_fuel().unwrap(), 77);
+        assert_eq!(store.hostcall_fuel(), limits::CALL_BYTES_MAX);
+        assert_eq!(store.max_component_handles(), limits::HANDLES_MAX);
+        assert_eq!(store.data().table.max_capacity(), limits::RESOURCES_MAX);
+        let limiter = &mut store.data_mut().limiter;
+        assert_eq!(limiter.instances(), limits::INSTANCES_MAX);
+        assert_eq!(limiter.tables(), limits::TABLES_MAX);
+        assert_eq!(limiter.memories(), limits::MEMORIES_MAX);
+        assert!(limiter.memory_growing(0, limits::MEMORY_BYTES_MAX, None).unwrap());
+        assert!(limiter.memory_growing(0, 1, None).is_err());
+        assert!(limiter.table_growing(0, limits::TABLE_ELEMENTS_MAX, None).unwrap());
+        assert!(limiter.table_growing(0, limits::TABLE_ELEMENTS_MAX + 1, None).is_err());
+    }
 
     fn parse(kind: &str, content: Option<&str>) -> (End, String) {
         let log = Log::default();

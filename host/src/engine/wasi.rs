@@ -123,9 +123,9 @@ impl clocks::monotonic_clock::Host for ClockView<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        // Guest-controlled: an instant past the end of time is clamped to it.
-        let millis = i64::try_from(when.div_ceil(NANOS_PER_MILLI)).unwrap_or(i64::MAX);
-        self.time.reach(self.start.saturating_add(millis).min(TIME_MAX_MS));
+        // Guest-controlled: an instant that cannot be counted in nanoseconds again is clamped to the last that can.
+        let millis = when.div_ceil(NANOS_PER_MILLI).min(u64::MAX / NANOS_PER_MILLI);
+        self.time.reach(self.start.saturating_add(millis as i64));
         let ready = self.table.push(Elapsed)?;
         subscribe(self.table, ready)
     }
@@ -135,9 +135,6 @@ impl clocks::monotonic_clock::Host for ClockView<'_> {
         self.subscribe_instant(now.saturating_add(duration))
     }
 }
-
-/// The end of time for guests, the year 9999: later instants cannot be written as RFC 3339.
-const TIME_MAX_MS: i64 = 253_402_300_799_000;
 
 /// A timer that has run out: waiting costs the run's clock, not the host's.
 struct Elapsed;
@@ -273,6 +270,20 @@ impl AsyncWrite for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_sleep_neither_overflows_nor_turns_back() {
+        use clocks::monotonic_clock::Host as _;
+        let (time, mut table) = (RunClock::new(1_736_164_800_000), ResourceTable::new());
+        let mut clock = ClockView { time: &time, start: time.now(), table: &mut table };
+        let mut before = clock.now().unwrap();
+        for sleep in [u64::MAX, 18_446_744_073_709 * NANOS_PER_MILLI, 5 * NANOS_PER_MILLI, u64::MAX] {
+            clock.subscribe_duration(sleep).unwrap();
+            let now = clock.now().unwrap();
+            assert!(now >= before);
+            before = now;
+        }
+    }
 
     #[test]
     fn a_log_keeps_what_fits_and_counts_the_rest() {

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::time::Instant;
 
 /// Whether live calls are for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,7 @@ pub struct Journal {
     bytes: usize,
     asked: Option<String>,
     crash_after: Option<usize>,
+    deadline: Option<Instant>,
     mode: Mode,
     time: RunClock,
     clock: Arc<Clock>,
@@ -122,12 +124,23 @@ impl Journal {
             bytes,
             asked: None,
             crash_after: None,
+            deadline: None,
             mode,
             time,
             clock,
             ledger,
             owner,
         }
+    }
+
+    /// Until when a back end may take to answer.
+    pub fn deadline(self, deadline: Instant) -> Journal {
+        Journal { deadline: Some(deadline), ..self }
+    }
+
+    /// How many calls of this kind have been answered.
+    pub fn count(&self, call: &Call) -> usize {
+        self.entries.iter().filter(|entry| entry.call == call.name).count()
     }
 
     /// Rehearses a crash: the first live call behind so many answers ends the segment as death would, with nothing
@@ -189,7 +202,13 @@ impl Journal {
         if self.cursor >= CALLS_MAX {
             return Err(Stop::Limit(Code::TooManyCalls).into());
         }
-        let live = match live.await {
+        let live = match self.deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, live)
+                .await
+                .unwrap_or(Err(Stop::Limit(Code::OutOfTime).into())),
+            None => live.await,
+        };
+        let live = match live {
             Ok(live) => live,
             Err(ToolError::Refused(refusal)) => Live::refuse(refusal, None),
             Err(stop_or_fault) => {
@@ -225,6 +244,9 @@ impl Journal {
 
     /// Makes every answer so far durable, together with `change`.
     async fn commit(&mut self, change: Change, at_ms: Millis) -> Result<Committed, ToolError> {
+        if self.mode == Mode::Branch {
+            return Err(anyhow::anyhow!("a branch tried to commit").into());
+        }
         let Owner { intent, generation } = self.owner.clone();
         let entries = self.entries[self.durable..].to_vec();
         let commit = Commit { intent, generation, first: self.durable, entries, at_ms, change };

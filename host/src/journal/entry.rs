@@ -30,7 +30,9 @@ impl Entry {
     pub fn bytes(&self) -> usize {
         let answer = match &self.answer {
             Answer::Value(json) => json.len(),
-            Answer::Refused(refusal) => refusal.message.len(),
+            Answer::Refused(Refusal { message, details, .. }) => {
+                message.len() + details.as_ref().map_or(0, |details| details.to_string().len())
+            }
         };
         self.call.len() + self.request.len() + answer
     }

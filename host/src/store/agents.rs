@@ -35,9 +35,9 @@ impl Store {
             touch(db, now)?;
             let digest = package.digest.0;
             let text = serde_json::to_string(&manifest).expect("JSON serializes");
-            // The manifest may stand beside the component, and so may be another than that of an earlier install.
+            // The bytes carry the manifest: whoever has the digest has both.
             db.execute(
-                "INSERT INTO component VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET manifest = ?3",
+                "INSERT INTO component VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
                 params![digest, package.bytes, text],
             )?;
             let before: Option<[u8; 32]> = db
@@ -76,7 +76,10 @@ impl Store {
             let sql = format!("{SELECT} WHERE tenant = ?1 AND id = ?2");
             let installed =
                 db.query_row(&sql, [tenant, id], installed).optional()?.ok_or_else(|| unknown(id))?;
-            Ok(AgentRow { grants: grants(db, tenant, user, id, installed.digest)?, installed })
+            Ok(AgentRow {
+                grants: grants(db, tenant, user, &installed.manifest, installed.digest)?,
+                installed,
+            })
         })
     }
 
@@ -87,7 +90,7 @@ impl Store {
             let all = statement.query_map([tenant], installed)?.collect::<Result<Vec<_>, _>>()?;
             all.into_iter()
                 .map(|installed| {
-                    let grants = grants(db, tenant, user, &installed.manifest.id, installed.digest)?;
+                    let grants = grants(db, tenant, user, &installed.manifest, installed.digest)?;
                     Ok(AgentRow { grants, installed })
                 })
                 .collect()
@@ -194,7 +197,8 @@ impl Store {
             let sql = "SELECT manifest FROM component WHERE digest = ?1";
             let manifest: Manifest =
                 db.prepare_cached(sql)?.query_row([digest.0], |row| json(&row.get::<_, String>(0)?))?;
-            Ok((grants(db, tenant, user, agent, digest)?, manifest.scopes))
+            debug_assert_eq!(manifest.id, agent);
+            Ok((grants(db, tenant, user, &manifest, digest)?, manifest.scopes))
         })
     }
 }
@@ -212,17 +216,20 @@ fn installed(row: &Row<'_>) -> rusqlite::Result<Installed> {
     })
 }
 
+/// What a user has granted to this build, as far as its manifest declares it: a kept grant must not outgrow it.
 fn grants(
     db: &Connection,
     tenant: &str,
     user: &str,
-    agent: &str,
+    manifest: &Manifest,
     digest: Digest,
 ) -> rusqlite::Result<BTreeSet<Capability>> {
     let sql = "SELECT capability FROM capability_grant WHERE tenant = ?1 AND user = ?2 AND agent = ?3 AND digest = ?4";
     let mut statement = db.prepare_cached(sql)?;
-    let names = statement.query_map(params![tenant, user, agent, digest.0], |row| row.get::<_, String>(0))?;
-    names.map(|name| super::named(name?)).collect()
+    let names =
+        statement.query_map(params![tenant, user, manifest.id, digest.0], |row| row.get::<_, String>(0))?;
+    let granted = names.map(|name| super::named(name?)).collect::<rusqlite::Result<BTreeSet<_>>>()?;
+    Ok(granted.into_iter().filter(|capability| manifest.capabilities.contains(capability)).collect())
 }
 
 /// Deletes components nobody needs any more: no agent is installed at their digest, and no intent of it goes on.

@@ -1,8 +1,9 @@
 //! Commits of runs: the answers, and what they did, in one transaction.
 
+use super::decisions::Failed;
 use super::{Store, decisions, entries, intents, named, touch};
 use crate::approval::PENDING_PER_AGENT_MAX;
-use crate::approval::decision::Event as Happens;
+use crate::approval::decision::{Event as Happens, Refused};
 use crate::intent::{Event, Status, next};
 use crate::journal::{Change, Commit, Committed, Ledger, NewApproval};
 use crate::refusals::{Error, Result};
@@ -63,7 +64,11 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
             (status, None)
         }
         Change::Disarm { approval } => {
-            decisions::transition(db, &approval, Happens::Cancel, at_ms, None)?;
+            match decisions::transition(db, &approval, Happens::Cancel, at_ms, None) {
+                // Somebody else was faster: it is revoked or has expired, and will not leave either way.
+                Ok(()) | Err(Failed::Refused(Refused::NotPossible)) => {}
+                Err(failed) => return Err(failed.into()),
+            }
             (status, None)
         }
         Change::Ask { approval, suffix, uses, log, fuel } => {

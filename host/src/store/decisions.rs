@@ -103,7 +103,8 @@ impl Store {
     pub async fn expire(&self, now: Millis) -> Result<Vec<(String, String, String)>> {
         let due = "SELECT approval.id, intent.tenant, intent.user, intent.id, approval.state \
                    FROM approval JOIN intent ON intent.seq = approval.intent \
-                   WHERE approval.expires_ms <= ?1 AND approval.state IN ('pending', 'approved')";
+                   WHERE approval.expires_ms <= ?1 AND approval.state IN ('pending', 'approved') \
+                   AND (approval.state = 'pending' OR binding IN ('exact', 'declared'))";
         let any = self.read(|db| Ok(db.prepare_cached(due)?.exists([now])?))?;
         if !any {
             return Ok(Vec::new());

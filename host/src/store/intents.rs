@@ -31,6 +31,12 @@ impl Store {
     pub async fn submit(&self, new: NewIntent) -> Result<i64> {
         self.write(move |db| {
             touch(db, new.submitted_ms)?;
+            // Another process may have installed another build, or removed the agent, since it was looked up.
+            let sql = "SELECT 1 FROM agent WHERE tenant = ?1 AND id = ?2 AND digest = ?3";
+            if !db.prepare_cached(sql)?.exists(params![new.tenant, new.agent, new.digest.0])? {
+                let message = format!("agent {} has been replaced or removed meanwhile", new.agent);
+                return Err(Problem::new(Code::UnknownId, message).hint("try again").into());
+            }
             let parameters = serde_json::to_string(&new.parameters).expect("JSON serializes");
             db.prepare_cached(
                 "INSERT INTO intent (id, tenant, user, agent, digest, action, parameters, text, run, seed, \

@@ -117,20 +117,21 @@ impl Store {
             sql += " AND timestamp_ms > ?";
             values.push(after.into());
         }
-        if let Some(scope) = scope {
-            // An empty scope is an empty disjunction: it lets nothing through.
-            sql += " AND (0";
-            for pattern in scope {
-                sql += " OR sender_lower GLOB ?";
-                values.push(glob(pattern).into());
-            }
-            sql += ")";
-        }
-        sql += " ORDER BY timestamp_ms DESC, seq DESC LIMIT ?";
-        values.push(i64::from(query.limit).into());
+        sql += " ORDER BY timestamp_ms DESC, seq DESC";
+        let within =
+            |sender: &str| scope.is_none_or(|scope| scope.iter().any(|pattern| pattern.matches(sender)));
         self.read(|db| {
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map(params_from_iter(&values), mail)?.collect::<Result<_, _>>()?)
+            let mut rows = statement.query(params_from_iter(&values))?;
+            let mut found = Vec::new();
+            while found.len() < query.limit as usize
+                && let Some(row) = rows.next()?
+            {
+                if within(&row.get::<_, String>(1)?) {
+                    found.push(mail(row)?);
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -193,18 +194,6 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
         unread: row.get(7)?,
         extras: row.get(8)?,
     })
-}
-
-/// A pattern in the language of SQLite's GLOB, in which `*` means the same and `?` and `[` must be quoted.
-fn glob(pattern: &Pattern) -> String {
-    let mut out = String::new();
-    for c in pattern.as_str().to_ascii_lowercase().chars() {
-        match c {
-            '?' | '[' => out.extend(['[', c, ']']),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -83,9 +83,14 @@ impl Drop for Writer {
 fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
     while let Ok(first) = works.recv() {
         let batch: Vec<_> = std::iter::once(first).chain(works.try_iter().take(BATCH_MAX - 1)).collect();
+        // Another process may hold the database for longer than we wait. Nothing is wrong with it then.
+        if let Err(error) = db.execute_batch("BEGIN IMMEDIATE") {
+            let why = format!("nothing was written: {error}");
+            batch.into_iter().for_each(|work| work.finish(Some(&why)));
+            continue;
+        }
         let mut ran = Vec::with_capacity(batch.len());
         let committed = (|| {
-            db.execute_batch("BEGIN IMMEDIATE")?;
             for mut work in batch {
                 db.prepare_cached("SAVEPOINT work")?.execute([])?;
                 if !work.run(db) {

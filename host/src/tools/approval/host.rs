@@ -1,7 +1,7 @@
 //! The guest's side of the counter.
 
 use super::{REQUEST, RESULT, View};
-use crate::approval::{Approval, Words, decision::State};
+use crate::approval::{ASKS_PER_RUN_MAX, Approval, PENDING_MS, Words, decision::State};
 use crate::clock::{Millis, rfc3339};
 use crate::journal::{Live, Stop, ToolError};
 use crate::refusals::{Code, Refusal};
@@ -18,9 +18,13 @@ impl types::Host for View<'_> {
 impl Host for View<'_> {
     async fn request(&mut self, request: Ask) -> Result<Answer, ToolError> {
         // Never answered here: the decision puts the answer into the journal, and the run is picked up behind it.
+        let asks = self.journal.count(&REQUEST);
         let live = async {
             let Ask { action, title, description, details } = request.clone();
             let words = Words::new(action, title, description, details.as_deref())?;
+            if asks >= ASKS_PER_RUN_MAX {
+                return Err(too_many(ASKS_PER_RUN_MAX, "in one run").into());
+            }
             Err::<Live<Answer>, _>(Stop::Ask(Box::new(words)).into())
         };
         self.journal.answer(&REQUEST, &request, live).await
@@ -49,6 +53,12 @@ fn verdict(approval: &Approval) -> Option<bool> {
         State::Approved | State::Used => Some(true),
         State::Declined | State::Expired | State::Cancelled => Some(false),
     }
+}
+
+/// What an ask hears when too many are about.
+pub fn too_many(limit: usize, what: &str) -> Refusal {
+    Refusal::new(Code::RateLimitExceeded, format!("Too many approvals: {limit} {what}."))
+        .with(json!({ "limit": limit, "remaining": 0, "reset": PENDING_MS / 1000 }))
 }
 
 /// What the guest hears of a decision. Its time is that of the ask, so that the answer known ahead is the answer.

@@ -35,4 +35,4 @@ pub(super) fn link<T: HasTools>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
     bindings::approval::approval::add_to_linker::<T, Approvals>(linker, view)
 }
 
-pub use host::answer;
+pub use host::{answer, too_many};

@@ -38,6 +38,11 @@ const TAGS: &[&str] = &[
     "ul",
 ];
 
+/// The longest HTML body, in bytes.
+pub const HTML_BYTES_MAX: usize = 64 * 1024;
+/// How deep its elements may nest.
+pub const HTML_DEPTH_MAX: usize = 100;
+
 static SUBSET: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let mut builder = ammonia::Builder::empty();
     builder
@@ -49,12 +54,38 @@ static SUBSET: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
+/// How many tags are open at the deepest place, taking every tag that is not closed for an open one.
+fn depth(body: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for (at, _) in body.match_indices('<') {
+        let after = &body[at + 1..];
+        let name = |name: &str| after.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
+        if after.starts_with('/') {
+            depth = depth.saturating_sub(1);
+        } else if after.starts_with(|c: char| c.is_ascii_alphabetic()) && !name("br>") && !name("hr>") {
+            depth += 1;
+            deepest = deepest.max(depth);
+        }
+    }
+    deepest
+}
+
 /// Accepts HTML that equals its own sanitised form, so that nothing in it is hidden from whoever renders it.
 ///
 /// # Errors
 ///
 /// `INVALID_PARAMETER`, naming what is allowed.
 pub fn check(body: &str) -> Result<(), Refusal> {
+    // Guest-controlled: what follows takes time that grows with the square of the nesting.
+    if body.len() > HTML_BYTES_MAX {
+        return Err(Refusal::parameter("body", format!("is HTML longer than {HTML_BYTES_MAX} bytes")));
+    }
+    if depth(body) > HTML_DEPTH_MAX {
+        return Err(Refusal::parameter(
+            "body",
+            format!("is HTML nested deeper than {HTML_DEPTH_MAX} levels"),
+        ));
+    }
     let inner = without_frame(body);
     if SUBSET.clean(inner).to_string() == inner {
         return Ok(());
@@ -122,6 +153,8 @@ mod tests {
             "<font color=white>x</font>",
             "<svg onload=x></svg>",
             "<p>a\u{0}b</p>",
+            &"<ul><li>".repeat(HTML_DEPTH_MAX),
+            &"<p>x</p>".repeat(HTML_BYTES_MAX / 8 + 1),
         ] {
             assert!(check(body).is_err(), "{body}");
         }

@@ -2,7 +2,7 @@
 
 use super::{Query, SEND, html};
 use crate::approval::words::Declared;
-use crate::approval::{Action, BodyKind, address};
+use crate::approval::{Action, BodyKind, address, letter};
 use crate::authority::{Authority, Capability, confine};
 use crate::clock;
 use crate::refusals::{Code, Refusal};
@@ -96,7 +96,12 @@ fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
         html::check(&message.body)?;
     }
     let Outgoing { to, cc, bcc, subject, body, .. } = message;
-    Ok(Action { to, cc, bcc, subject, body_kind, body, ..identity.action() }.canonical())
+    let action = Action { to, cc, bcc, subject, body_kind, body, ..identity.action() }.canonical();
+    // Nobody is asked for what could not be armed: the bytes that would leave, read back, must carry the action.
+    match letter::carries(&action) {
+        true => Ok(action),
+        false => Err(Refusal::parameter("message", "cannot be written as a mail that reads the same")),
+    }
 }
 
 fn body_kind(asked: Option<&str>, body: &str) -> Result<BodyKind, Refusal> {
