@@ -686,7 +686,7 @@ fn held_message(number: u64) -> Value {
 /// Takes its time before and after it asks, and after it has sent.
 fn slow() -> Value {
     let wait = json!({ "call": "loop", "with": { "n": TURNS } });
-    json!([list(), wait, request("Slow"), wait, send(0, "slow"), wait, list()])
+    json!([list(), wait, request("Slow"), wait, send(0, "slow"), wait, wait, wait, list()])
 }
 
 // Races
@@ -775,14 +775,16 @@ impl Asked {
     }
 }
 
-/// Does both at the same moment; either may be a little late, so that each is the first sometimes.
+/// Does both at the same moment; either may be a little late, so that each is the first sometimes, and sometimes so
+/// late that it comes between the other's steps.
 fn at_once<A: Send, B: Send>(
     random: &mut Random,
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B + Send,
 ) -> (A, B) {
     let barrier = Barrier::new(2);
-    let [late, later] = [0; 2].map(|_| Duration::from_micros(random.below(5_000)));
+    let micros = [2_000, 5_000, 50_000][random.below(3) as usize];
+    let [late, later] = [0; 2].map(|_| Duration::from_micros(random.below(micros)));
     thread::scope(|scope| {
         let one = scope.spawn(|| {
             barrier.wait();

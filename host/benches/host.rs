@@ -96,12 +96,45 @@ mod raw {
         world: "countersign:agent/agent",
         exports: { default: async },
     });
-    use wasmtime::component::{Component, Linker};
+    use self::countersign::{approval::approval, messages::messages, types::types};
+    use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
     use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+    use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+    pub struct State(WasiCtx, ResourceTable);
+
+    impl WasiView for State {
+        fn ctx(&mut self) -> WasiCtxView<'_> {
+            WasiCtxView { ctx: &mut self.0, table: &mut self.1 }
+        }
+    }
+
+    impl types::Host for State {}
+
+    /// The floor is measured on an intent that calls no tool.
+    impl messages::Host for State {
+        fn list(&mut self, _: messages::Filter) -> Result<Vec<messages::Message>, types::ToolError> {
+            unreachable!()
+        }
+
+        fn send(&mut self, _: messages::Outgoing) -> Result<messages::Sent, types::ToolError> {
+            unreachable!()
+        }
+    }
+
+    impl approval::Host for State {
+        fn request(&mut self, _: approval::Ask) -> Result<approval::Answer, types::ToolError> {
+            unreachable!()
+        }
+
+        fn result(&mut self, _: String) -> Result<Option<approval::Answer>, types::ToolError> {
+            unreachable!()
+        }
+    }
 
     pub struct Floor {
         engine: Engine,
-        pre: AgentPre<()>,
+        pre: AgentPre<State>,
     }
 
     impl Floor {
@@ -122,13 +155,14 @@ mod raw {
             let engine = Engine::new(&config).unwrap();
             let component = Component::from_binary(&engine, bytes).unwrap();
             let mut linker = Linker::new(&engine);
-            linker.define_unknown_imports_as_traps(&component).unwrap();
+            wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+            Agent::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).unwrap();
             let pre = AgentPre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
             Floor { engine, pre }
         }
 
         pub async fn run(&self, action: &str, parameters: &str) {
-            let mut store = Store::new(&self.engine, ());
+            let mut store = Store::new(&self.engine, State(WasiCtx::builder().build(), ResourceTable::new()));
             store.set_fuel(u64::MAX).unwrap();
             store.set_epoch_deadline(u64::MAX / 2);
             let agent = self.pre.instantiate_async(&mut store).await.unwrap();

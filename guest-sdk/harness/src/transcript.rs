@@ -29,8 +29,9 @@ impl Transcript {
         Transcript { out: String::new(), start_ms, names: Vec::new(), shown: 0 }
     }
 
+    /// A line. Most of what is in it is the agent's, and is shown as it would be to a person.
     pub fn line(&mut self, text: &str) {
-        let text = self.name(text);
+        let text = countersign::printable::line(&self.name(text));
         let _ = writeln!(self.out, "{text}");
     }
 
@@ -85,12 +86,12 @@ impl Transcript {
                     self.inner(&format!("  {name} {}", list.join(", ")));
                 }
             }
-            self.inner(&format!("  subject {}", countersign::printable::line(&action.subject)));
+            self.inner(&format!("  subject {}", action.subject));
             let body = match action.body_kind {
                 BodyKind::Text => "body",
                 BodyKind::Html => "html",
             };
-            self.inner(&format!("  {body} {}", countersign::printable::line(&action.body)));
+            self.inner(&format!("  {body} {}", action.body));
         }
         let words = &approval.words;
         self.inner(&format!("  says {}: {}", words.title, words.description));
@@ -118,9 +119,8 @@ impl Transcript {
         for sent in sent.iter().rev() {
             let action = &sent.action;
             let recipients: Vec<_> = action.recipients().collect();
-            let subject = countersign::printable::line(&action.subject);
-            let body = countersign::printable::line(&action.body);
-            self.inner(&format!("{} to {}: {subject}: {body}", sent.id, recipients.join(", ")));
+            let (id, recipients) = (&sent.id, recipients.join(", "));
+            self.inner(&format!("{id} to {recipients}: {}: {}", action.subject, action.body));
         }
     }
 
@@ -129,7 +129,6 @@ impl Transcript {
             return;
         }
         self.line("log");
-        let log = countersign::printable::printable(log);
         // Where in its code an agent crashed changes with every build of it.
         for line in log.lines().take(40).take_while(|line| *line != BACKTRACE) {
             self.inner(line);

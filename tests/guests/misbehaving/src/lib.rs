@@ -78,6 +78,8 @@ impl Guest for Misbehaving {
             "exit" => std::process::exit(3),
             // Answers with 8 MiB.
             "big_card" => card("big_card", "x".repeat(8 * MIB)),
+            // Answers with half a MiB: a call may carry it, a card may not.
+            "long_card" => card("long_card", "x".repeat(MIB / 2)),
             // Answers with a kind of card that does not exist.
             "bad_card" => Card { kind: "nonsense".to_owned(), ..card("bad_card", String::new()) },
             // Answers with content that is no JSON.
