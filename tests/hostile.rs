@@ -645,6 +645,16 @@ async fn a_component_written_by_hand_ends_in_its_verdict_wherever_it_breaks() {
             },
             "TRAPPED",
         ),
+        (
+            "calls that fill its record",
+            Core {
+                memory: r#"(memory (export "memory") 64)"#,
+                handle: "(loop (call $result (i32.const 0x100000) (i32.const 1500000) (i32.const 0)) (br 0))
+                         (unreachable)",
+                ..HARMLESS
+            },
+            "JOURNAL_FULL",
+        ),
         // It hands over what is none of its memory, or no value.
         ("an answer behind its memory", Core { handle: "(i32.const 65536)", ..HARMLESS }, "TRAPPED"),
         ("an answer around the end of addresses", Core { handle: "(i32.const -4)", ..HARMLESS }, "TRAPPED"),

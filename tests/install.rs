@@ -203,7 +203,7 @@ async fn an_agent_cut_short_anywhere_is_refused() {
 /// Whatever bit is flipped, the file is refused or is an agent, which then runs to a verdict like any other.
 #[tokio::test]
 async fn a_flipped_bit_makes_no_more_than_another_agent() {
-    const FLIPS: usize = 300;
+    const FLIPS: usize = 200;
     let data = tempfile::tempdir().unwrap();
     let host = host(data.path());
     let whole = std::fs::read(guest("guest-frozen")).unwrap();

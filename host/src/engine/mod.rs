@@ -134,7 +134,7 @@ fn pool() -> PoolingAllocationConfig {
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(1 << 20)
             .table_keep_resident(1 << 20)
-            .async_stack_keep_resident(1 << 20);
+            .async_stack_keep_resident(16 << 10);
     }
     pool
 }
