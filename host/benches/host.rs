@@ -64,7 +64,11 @@ impl Table {
         println!("\n{:<44} {:>11} {:>11} {:>8}  {}", "", "median us", "p99 us", "ratio", "beside");
         for (name, floor, goal) in rows {
             // A filter on the command line leaves some out.
-            if ![Some(*name), *floor].iter().flatten().all(|name| self.0.get(name).is_some_and(|s| s.len() > 10)) {
+            if ![Some(*name), *floor]
+                .iter()
+                .flatten()
+                .all(|name| self.0.get(name).is_some_and(|s| s.len() > 10))
+            {
                 continue;
             }
             let (median, p99) = (self.percentile(name, 50), self.percentile(name, 99));

@@ -127,15 +127,25 @@ pub fn rfc3339(at: Millis) -> String {
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX).to_string()
 }
 
-/// Reads RFC 3339, or a plain date, which means 00:00 UTC of that day.
+/// Reads RFC 3339, or a plain date, which means 00:00 UTC of that day. Nothing else, though the library would: what an
+/// agent may write is what the contract says.
 pub fn parse(text: &str) -> Option<Millis> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at.as_millisecond());
+    let shape: String =
+        text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c.to_ascii_uppercase() }).collect();
+    let Some(time) = shape.strip_prefix("0000-00-00") else { return None };
+    if time.is_empty() {
+        let at = text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        return Some(at.timestamp().as_millisecond());
     }
-    let date = text.parse::<jiff::civil::Date>().ok()?;
-    let at = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    // `2026-1-1` and the like parse leniently; only the published form is accepted.
-    (text.len() == 10).then(|| at.timestamp().as_millisecond())
+    let zone = time.strip_prefix("T00:00:00").or_else(|| time.strip_prefix(" 00:00:00"))?;
+    let zone = match zone.strip_prefix('.') {
+        Some(fraction) if fraction.starts_with('0') => fraction.trim_start_matches('0'),
+        Some(_) => return None,
+        None => zone,
+    };
+    matches!(zone, "Z" | "+00:00" | "-00:00")
+        .then(|| text.parse::<Timestamp>().ok())?
+        .map(|at| at.as_millisecond())
 }
 
 #[cfg(test)]
@@ -166,7 +176,21 @@ mod tests {
     fn dates_are_midnight_utc_and_instants_are_rfc_3339() {
         assert_eq!(parse("1970-01-02"), Some(86_400_000));
         assert_eq!(parse("1970-01-01T01:00:00+01:00"), Some(0));
-        for bad in ["", "yesterday", "1970-1-2", "1970-01-01T00:00:00", "2024-13-01"] {
+        assert_eq!(parse("1970-01-01t00:00:00.5z"), Some(500));
+        assert_eq!(parse("1970-01-01 00:00:00Z"), Some(0));
+        for bad in [
+            "",
+            "yesterday",
+            "1970-1-2",
+            "1970-01-01T00:00:00",
+            "2024-13-01",
+            "19700102",
+            "1970-01-01T00:00Z",
+            "19700101T000000Z",
+            "1970-01-01T00:00:00+00",
+            "1970-01-01T00:00:00Z[UTC]",
+            "1970-01-01T00:00:00.Z",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(rfc3339(1), "1970-01-01T00:00:00.001Z");

@@ -151,6 +151,19 @@ impl Manifest {
             return Err(Problem::new(Code::UndeclaredAction, message).hint(hint));
         };
         let Some(schema) = &intent.parameters else { return Ok(()) };
+        // The validator would quote the value of a parameter that is not known, and not name it.
+        let known = |name: &str| schema["properties"].get(name).is_some();
+        if schema["additionalProperties"] == false
+            && schema.get("patternProperties").is_none()
+            && let Some(name) = parameters.keys().find(|name| !known(name))
+        {
+            let name = crate::printable::short(name, 60);
+            return Err(Problem::new(
+                Code::InvalidParameter,
+                format!("`{action}` has no parameter `{name}`"),
+            )
+            .hint(format!("its schema: {schema}")));
+        }
         let validator = validator(schema).expect("compiled when the manifest was read");
         let parameters = Value::Object(parameters.clone());
         let Some(error) = validator.iter_errors(&parameters).next() else { return Ok(()) };

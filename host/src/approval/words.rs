@@ -51,7 +51,10 @@ impl Words {
         let details = details.unwrap_or("{}");
         check_length("details", details, DETAILS_BYTES_MAX)?;
         if depth(details) > DETAILS_DEPTH_MAX {
-            return Err(Refusal::parameter("details", format!("may nest {DETAILS_DEPTH_MAX} levels deep")));
+            return Err(Refusal::parameter(
+                "details",
+                format!("may nest at most {DETAILS_DEPTH_MAX} levels deep"),
+            ));
         }
         let details = serde_json::from_str(details)
             .map_err(|error| Refusal::parameter("details", format!("must be a JSON object: {error}")))?;

@@ -173,7 +173,12 @@ impl Drive<'_> {
                 End::Stop(Stop::Lost) => return Ok(Driven::Lost),
                 End::Stop(Stop::Crashed) => return Ok(Driven::Crashed),
                 End::Stop(Stop::Limit(code)) => {
-                    stopped(code, "the run reached a limit while it made a call".into(), log, fuel)
+                    let message = match code {
+                        Code::OutOfTime => "the agent and its calls took longer than a segment may",
+                        Code::TooManyCalls => "the agent called more often than a run may",
+                        _ => "the record of the run is full",
+                    };
+                    stopped(code, message.into(), log, fuel)
                 }
                 End::Stop(stop @ Stop::Diverged { .. }) => {
                     stopped(Code::ReplayDiverged, stop.to_string(), log, fuel)
@@ -196,7 +201,7 @@ impl Drive<'_> {
                 (Committed::Lost, _) => return Ok(Driven::Lost),
                 (Committed::Crowded, Some(request)) => {
                     let limit = PENDING_PER_AGENT_MAX as usize;
-                    let refusal = too_many(limit, "of this agent are pending");
+                    let refusal = too_many(limit, "of this agent are pending", Some(PENDING_MS));
                     match request {
                         Some(request) => self.refuse(request, refusal),
                         // A parked send cannot be refused as an ask can; its hold lapses instead.
@@ -245,8 +250,13 @@ impl Drive<'_> {
     ) -> anyhow::Result<Result<(NewApproval, Vec<Entry>), Refusal>> {
         let asked_ms = self.ports.clock.now();
         let id = self.ports.clock.id("appr_");
-        let answer = |approved| serde_json::to_string(&answer(&id, approved, asked_ms));
-        let ask = Ask { request: request.to_owned(), yes: answer(true)?, no: answer(false)? };
+        let answer = |verdict| serde_json::to_string(&answer(&id, verdict, asked_ms));
+        let ask = Ask {
+            request: request.to_owned(),
+            yes: answer(State::Approved)?,
+            no: answer(State::Declined)?,
+            expired: answer(State::Expired)?,
+        };
         let mut approval = NewApproval {
             binding: Binding::Hold,
             digest: question_digest(&self.identity.action(), &words),

@@ -73,7 +73,7 @@ impl Engine {
         let foreign: Vec<_> =
             package.imports.iter().filter(|import| !is_allowed(import)).map(String::as_str).collect();
         if !foreign.is_empty() {
-            let message = format!("the component imports what no agent may have: {}", foreign.join(", "));
+            let message = format!("the component imports what no agent may have: {}", listed(&foreign));
             return Err(Problem::new(Code::ForeignImport, message)
                 .hint("`countersign wit` prints the tools; build without files, sockets and HTTP")
                 .into());
@@ -85,6 +85,16 @@ impl Engine {
         }
         self.load(package.digest, || Ok(package.bytes.clone()))?;
         Ok(())
+    }
+}
+
+/// The first names of a list a stranger made as long as they liked.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| crate::printable::short(name, 100)).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

@@ -89,7 +89,7 @@ pub struct NewApproval {
     pub expires_ms: Millis,
 }
 
-/// A call of `approval.request`, and what it will answer. Both answers are known when it is made: they say nothing of
+/// A call of `approval.request`, and what it will answer. All answers are known when it is made: they say nothing of
 /// when or by whom it was decided.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -99,6 +99,8 @@ pub struct Ask {
     pub yes: String,
     /// What the guest hears on no.
     pub no: String,
+    /// What the guest hears when nobody decided in time.
+    pub expired: String,
 }
 
 /// What became of a commit.

@@ -105,8 +105,8 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
     let ask = new.ask.as_ref();
     db.prepare_cached(
         "INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, content_digest, action, \
-         words, ask_request, ask_yes, ask_no, asked_ms, expires_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         words, ask_request, ask_yes, ask_no, ask_expired, asked_ms, expires_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         new.id,
@@ -123,6 +123,7 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
         ask.map(|ask| &ask.request),
         ask.map(|ask| &ask.yes),
         ask.map(|ask| &ask.no),
+        ask.map(|ask| &ask.expired),
         new.asked_ms,
         new.expires_ms,
     ])?;

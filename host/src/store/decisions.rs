@@ -7,7 +7,7 @@ use crate::approval::{Action, Approval, Verdict, letter, outbox};
 use crate::clock::{Millis, rfc3339};
 use crate::digest::Digest;
 use crate::intent;
-use crate::journal::{Answer, Entry};
+use crate::journal::{Answer, Ask, Entry};
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::approval::REQUEST;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -152,15 +152,15 @@ struct Record {
     seq: i64,
     number: i64,
     action: Option<Vec<u8>>,
-    ask: Option<(String, String, String)>,
+    ask: Option<Ask>,
     asked_ms: Millis,
     tenant: String,
     user: String,
 }
 
 fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
-    let sql = "SELECT state, binding, digest, expires_ms, intent, number, action, ask_request, ask_yes, ask_no, asked_ms, \
-               tenant, user FROM approval WHERE id = ?1";
+    let sql = "SELECT state, binding, digest, expires_ms, intent, number, action, ask_request, ask_yes, ask_no, \
+               ask_expired, asked_ms, tenant, user FROM approval WHERE id = ?1";
     db.prepare_cached(sql)?.query_row([id], |row| {
         let ask = row.get::<_, Option<String>>(7)?;
         let facts = Facts {
@@ -171,7 +171,7 @@ fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
             expires_ms: row.get(3)?,
         };
         let ask = match ask {
-            Some(request) => Some((request, row.get(8)?, row.get(9)?)),
+            Some(request) => Some(Ask { request, yes: row.get(8)?, no: row.get(9)?, expired: row.get(10)? }),
             None => None,
         };
         Ok(Record {
@@ -180,9 +180,9 @@ fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
             number: row.get(5)?,
             action: row.get(6)?,
             ask,
-            asked_ms: row.get(10)?,
-            tenant: row.get(11)?,
-            user: row.get(12)?,
+            asked_ms: row.get(11)?,
+            tenant: row.get(12)?,
+            user: row.get(13)?,
         })
     })
 }
@@ -209,11 +209,12 @@ pub(super) fn transition(
             Effect::Arm => arm(db, id, &record, now)?,
             Effect::Disarm => disarm(db, id)?,
             Effect::KeepSuffix => {
-                answer(db, &record, true)?;
+                answer(db, &record, |ask| &ask.yes)?;
                 keep_suffix(db, id, record.seq, record.number + 1)?;
             }
             Effect::DropSuffix => {
-                answer(db, &record, false)?;
+                let expired = event == Event::Expire;
+                answer(db, &record, |ask| if expired { &ask.expired } else { &ask.no })?;
                 drop_suffix(db, id)?;
             }
             Effect::Wake => {
@@ -229,13 +230,12 @@ pub(super) fn transition(
 }
 
 /// Puts the decision into the run's journal, as the answer of the call that asked.
-fn answer(db: &Connection, record: &Record, yes: bool) -> rusqlite::Result<()> {
-    let Some((request, on_yes, on_no)) = &record.ask else { return Ok(()) };
-    let value = if yes { on_yes } else { on_no };
+fn answer(db: &Connection, record: &Record, heard: impl Fn(&Ask) -> &String) -> rusqlite::Result<()> {
+    let Some(ask) = &record.ask else { return Ok(()) };
     let entry = Entry {
         call: REQUEST.name.into(),
-        request: request.clone(),
-        answer: Answer::Value(value.clone()),
+        request: ask.request.clone(),
+        answer: Answer::Value(heard(ask).clone()),
         at_ms: record.asked_ms,
     };
     entries::insert(db, entries::Table::Entry, &record.seq, record.number as usize, &[entry])
@@ -279,8 +279,10 @@ fn disarm(db: &Connection, approval: &str) -> rusqlite::Result<()> {
 pub(super) fn release(db: &Connection, approval: &str, message: &str, now: Millis) -> rusqlite::Result<()> {
     let state = outbox_state(db, approval)?.and_then(|state| outbox::next(state, outbox::Event::Release));
     let state = state.ok_or_else(|| super::damaged("an approved message is not armed"))?;
-    let sql = "UPDATE outbox SET state = ?2, message = ?3, sent_ms = ?4 WHERE approval = ?1";
-    db.prepare_cached(sql)?.execute(params![approval, state.name(), message, now])?;
+    let next = "UPDATE meta SET value = value + 1 WHERE key = 'sent' RETURNING value";
+    let sent_seq: i64 = db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
+    let sql = "UPDATE outbox SET state = ?2, message = ?3, sent_ms = ?4, sent_seq = ?5 WHERE approval = ?1";
+    db.prepare_cached(sql)?.execute(params![approval, state.name(), message, now, sent_seq])?;
     Ok(())
 }
 

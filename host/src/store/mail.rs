@@ -139,7 +139,7 @@ impl Store {
     pub fn letters(&self, tenant: &str, which: Letters) -> Result<Vec<String>> {
         let (sql, value) = match which {
             Letters::Latest(limit) => (
-                "SELECT message_id FROM outbox WHERE tenant = ?1 AND state = 'sent' ORDER BY sent_ms DESC LIMIT ?2",
+                "SELECT message_id FROM outbox WHERE tenant = ?1 AND state = 'sent' ORDER BY sent_seq DESC LIMIT ?2",
                 i64::from(limit),
             ),
             Letters::OfIntent(seq) => {
@@ -164,14 +164,15 @@ impl Store {
     pub fn sent(&self, tenant: &str, user: &str, limit: u32) -> Result<Vec<Sent>> {
         self.read(|db| {
             let sql = "SELECT message, message_id, action, bytes, approval, sent_ms FROM outbox \
-                       WHERE tenant = ?1 AND user = ?2 AND state = 'sent' ORDER BY sent_ms DESC, approval DESC LIMIT ?3";
+                       WHERE tenant = ?1 AND user = ?2 AND state = 'sent' ORDER BY sent_seq DESC LIMIT ?3";
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map(params![tenant, user, limit], |row| {
                 let action: Vec<u8> = row.get(2)?;
                 Ok(Sent {
                     id: row.get(0)?,
                     message_id: row.get(1)?,
-                    action: Action::decode(&action).ok_or_else(|| super::damaged("an action does not decode"))?,
+                    action: Action::decode(&action)
+                        .ok_or_else(|| super::damaged("an action does not decode"))?,
                     bytes: row.get(3)?,
                     approval: row.get(4)?,
                     sent_ms: row.get(5)?,

@@ -105,9 +105,13 @@ impl Store {
     }
 }
 
-/// Remembers the latest instant, so that the host's time does not run below it after a restart.
+/// How far ahead the latest instant is remembered, so that not every commit has to write it.
+const LATEST_AHEAD_MS: i64 = 1000;
+
+/// Remembers that this instant has been, so that the host's time does not run below it after a restart.
 fn touch(db: &Connection, now: i64) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'latest_ms' AND value < ?1")?.execute([now])?;
+    let sql = "UPDATE meta SET value = ?1 + ?2 WHERE key = 'latest_ms' AND value < ?1";
+    db.prepare_cached(sql)?.execute([now, LATEST_AHEAD_MS])?;
     Ok(())
 }
 
@@ -179,7 +183,7 @@ fn migrate(db: &mut Connection) -> Result<()> {
         // Another process may have been faster.
         if version(&transaction)? == 0 {
             transaction.execute_batch(include_str!("schema.sql"))?;
-            transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0)", [])?;
+            transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0), ('sent', 0)", [])?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
         }

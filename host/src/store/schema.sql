@@ -44,7 +44,7 @@ CREATE TABLE approval (
     id TEXT NOT NULL UNIQUE,
     intent INTEGER NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL, agent TEXT NOT NULL,
     number INTEGER NOT NULL, state TEXT NOT NULL, binding TEXT NOT NULL, digest BLOB NOT NULL, content_digest BLOB,
-    action BLOB, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT,
+    action BLOB, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT, ask_expired TEXT,
     asked_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
     verdict TEXT, decided_ms INTEGER, decided_by TEXT, note TEXT
 );
@@ -57,10 +57,12 @@ CREATE INDEX approval_pending ON approval (tenant, user, seq) WHERE state = 'pen
 CREATE TABLE outbox (
     approval TEXT PRIMARY KEY, intent INTEGER NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL,
     state TEXT NOT NULL, message TEXT, message_id TEXT NOT NULL UNIQUE,
-    action BLOB NOT NULL, bytes BLOB NOT NULL, armed_ms INTEGER NOT NULL, sent_ms INTEGER
+    action BLOB NOT NULL, bytes BLOB NOT NULL, armed_ms INTEGER NOT NULL, sent_ms INTEGER,
+    -- Counts what has left, so that messages of one millisecond have an order.
+    sent_seq INTEGER
 ) WITHOUT ROWID;
-CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_ms) WHERE state = 'sent';
-CREATE INDEX outbox_sent ON outbox (tenant, sent_ms) WHERE state = 'sent';
+CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state = 'sent';
+CREATE INDEX outbox_sent ON outbox (tenant, sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_by_intent ON outbox (intent);
 
 -- The embedded mailbox: incoming mail of every user. What has left is in the outbox.

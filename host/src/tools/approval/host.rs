@@ -1,7 +1,7 @@
 //! The guest's side of the counter.
 
 use super::{REQUEST, RESULT, View};
-use crate::approval::{ASKS_PER_RUN_MAX, Approval, PENDING_MS, Words, decision::State};
+use crate::approval::{ASKS_PER_RUN_MAX, Words, decision::State};
 use crate::clock::{Millis, rfc3339};
 use crate::journal::{Live, Stop, ToolError};
 use crate::refusals::{Code, Refusal};
@@ -23,7 +23,7 @@ impl Host for View<'_> {
             let Ask { action, title, description, details } = request.clone();
             let words = Words::new(action, title, description, details.as_deref())?;
             if asks >= ASKS_PER_RUN_MAX {
-                return Err(too_many(ASKS_PER_RUN_MAX, "in one run").into());
+                return Err(too_many(ASKS_PER_RUN_MAX, "in one run", None).into());
             }
             Err::<Live<Answer>, _>(Stop::Ask(Box::new(words)).into())
         };
@@ -38,30 +38,28 @@ impl Host for View<'_> {
                 Refusal::new(Code::ResourceNotFound, "No such approval in this run.")
                     .with(json!({ "parameter": "approvalId" }))
             })?;
-            Ok(Live::answer(
-                verdict(approval).map(|approved| answer(&approval.id, approved, approval.asked_ms)),
-            ))
+            let decided = approval.state != State::Pending;
+            Ok(Live::answer(decided.then(|| answer(&approval.id, approval.state, approval.asked_ms))))
         };
         journal.answer(&RESULT, &approval_id, live).await
     }
 }
 
-/// Whether the person agreed; `None` while they have not said.
-fn verdict(approval: &Approval) -> Option<bool> {
-    match approval.state {
-        State::Pending => None,
-        State::Approved | State::Used => Some(true),
-        State::Declined | State::Expired | State::Cancelled => Some(false),
-    }
-}
-
 /// What an ask hears when too many are about.
-pub fn too_many(limit: usize, what: &str) -> Refusal {
+///
+/// `reset_ms` is when there will be room again at the latest; within one run there never is.
+pub fn too_many(limit: usize, what: &str, reset_ms: Option<Millis>) -> Refusal {
     Refusal::new(Code::RateLimitExceeded, format!("Too many approvals: {limit} {what}."))
-        .with(json!({ "limit": limit, "remaining": 0, "reset": PENDING_MS / 1000 }))
+        .with(json!({ "limit": limit, "remaining": 0, "reset": reset_ms.map(|ms| ms / 1000) }))
 }
 
 /// What the guest hears of a decision. Its time is that of the ask, so that the answer known ahead is the answer.
-pub fn answer(id: &str, approved: bool, asked: Millis) -> Answer {
-    Answer { approved, approval_id: id.to_owned(), timestamp: rfc3339(asked), extras: None }
+pub fn answer(id: &str, state: State, asked: Millis) -> Answer {
+    let reason = (state == State::Expired).then(|| json!({ "reason": "expired" }).to_string());
+    Answer {
+        approved: matches!(state, State::Approved | State::Used),
+        approval_id: id.to_owned(),
+        timestamp: rfc3339(asked),
+        extras: reason,
+    }
 }

@@ -31,19 +31,16 @@ impl Host for View<'_> {
     async fn send(&mut self, message: Outgoing) -> Result<Sent, ToolError> {
         let View { authority, identity, journal, approvals, .. } = self;
         let (mode, now) = (journal.mode(), journal.now());
+        let (mut released, mut cancelled) = (None, None);
         let live = async {
             let action = match (rules::admit(authority, identity, message.clone()), mode) {
                 (Ok(action), Mode::Branch) => return Err(Stop::Found(Box::new(action)).into()),
                 (Err(refusal), Mode::Branch) => return Err(Stop::Barred(refusal).into()),
                 (admitted, Mode::Live) => admitted?,
             };
-            let judgement = judge(approvals, &action, now);
-            let mut mark = |id: &str, state| {
-                approvals.iter_mut().filter(|a| a.id == id).for_each(|a| a.state = state);
-            };
-            match judgement {
+            match judge(approvals, &action, now) {
                 Judgement::Release { approval } => {
-                    mark(&approval, State::Used);
+                    released = Some(approval.clone());
                     let sent = Sent { id: message_name(&approval), timestamp: rfc3339(now), extras: None };
                     let withdrawn = required("withdrawn", &[], Some(&approval));
                     let change = Change::Release { message: sent.id.clone(), approval };
@@ -51,15 +48,17 @@ impl Host for View<'_> {
                 }
                 Judgement::Park { hold } => Err(Stop::Park { action: Box::new(action), hold }.into()),
                 Judgement::Refuse { refusal, cancel } => {
-                    let change = cancel.map(|approval| {
-                        mark(&approval, State::Cancelled);
-                        Change::Disarm { approval }
-                    });
-                    Ok(Live::refuse(refusal, change))
+                    cancelled = cancel.clone();
+                    Ok(Live::refuse(refusal, cancel.map(|approval| Change::Disarm { approval })))
                 }
             }
         };
-        journal.answer(&SEND, &message, live).await
+        let answer = journal.answer(&SEND, &message, live).await;
+        // What is on disk by now: the message has left, or it was withdrawn by somebody else or by what the agent did.
+        let state = if answer.is_ok() { State::Used } else { State::Cancelled };
+        let spent = released.or(cancelled);
+        approvals.iter_mut().filter(|a| Some(&a.id) == spent.as_ref()).for_each(|a| a.state = state);
+        answer
     }
 }
 

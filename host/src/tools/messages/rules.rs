@@ -69,7 +69,10 @@ fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
     }
     let fields = [("to", &message.to), ("cc", &message.cc), ("bcc", &message.bcc)];
     if fields.iter().map(|(_, list)| list.len()).sum::<usize>() > RECIPIENTS_MAX {
-        return Err(Refusal::parameter("to", format!("and cc and bcc may have {RECIPIENTS_MAX} recipients")));
+        return Err(Refusal::parameter(
+            "to",
+            format!("and cc and bcc may have at most {RECIPIENTS_MAX} recipients"),
+        ));
     }
     let bad: Vec<_> = fields
         .iter()
