@@ -166,3 +166,98 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
         assert!(version >= semver::Version::new(48, 0, 8), "{package} {version}");
     }
 }
+
+#[test]
+fn the_table_of_limits_shows_the_limits_that_are_in_force() {
+    use countersign::agent::{manifest, package};
+    use countersign::approval::{self, words};
+    use countersign::backends::import;
+    use countersign::engine::limits::{self, Limits};
+    use countersign::tools::messages::{html, rules};
+    use countersign::{intent, journal};
+    let by_default = Limits::default();
+    let table: &[(&str, &[u64])] = &[
+        ("fuel_max", &[by_default.fuel_max]),
+        ("wall_max", &[by_default.wall_max.as_secs()]),
+        ("MEMORY_BYTES_MAX", &[limits::MEMORY_BYTES_MAX as u64]),
+        ("MEMORIES_MAX", &[limits::MEMORIES_MAX as u64]),
+        ("TABLES_MAX", &[limits::TABLES_MAX as u64]),
+        ("TABLE_ELEMENTS_MAX", &[limits::TABLE_ELEMENTS_MAX as u64]),
+        ("INSTANCES_MAX", &[limits::INSTANCES_MAX as u64]),
+        ("STACK_BYTES_MAX", &[limits::STACK_BYTES_MAX as u64]),
+        ("CALL_BYTES_MAX", &[limits::CALL_BYTES_MAX as u64]),
+        ("HANDLES_MAX", &[limits::HANDLES_MAX as u64]),
+        ("RESOURCES_MAX", &[limits::RESOURCES_MAX as u64]),
+        ("RANDOM_BYTES_MAX", &[limits::RANDOM_BYTES_MAX]),
+        ("LOG_BYTES_MAX", &[limits::LOG_BYTES_MAX as u64]),
+        ("CARD_BYTES_MAX", &[limits::CARD_BYTES_MAX as u64]),
+        ("SEGMENTS_MAX", &[limits::SEGMENTS_MAX as u64]),
+        ("CALLS_MAX", &[journal::CALLS_MAX as u64]),
+        ("JOURNAL_BYTES_MAX", &[journal::JOURNAL_BYTES_MAX as u64]),
+        ("ASKS_PER_RUN_MAX", &[approval::ASKS_PER_RUN_MAX as u64]),
+        ("PENDING_PER_AGENT_MAX", &[u64::from(approval::PENDING_PER_AGENT_MAX)]),
+        ("PENDING_MS", &[(approval::PENDING_MS / 3_600_000) as u64]),
+        (
+            "ACTION_BYTES_MAX",
+            &[
+                words::ACTION_BYTES_MAX as u64,
+                words::TITLE_BYTES_MAX as u64,
+                words::DESCRIPTION_BYTES_MAX as u64,
+            ],
+        ),
+        ("DETAILS_BYTES_MAX", &[words::DETAILS_BYTES_MAX as u64, words::DETAILS_DEPTH_MAX as u64]),
+        ("LIST_LIMIT_MAX", &[u64::from(rules::LIST_LIMIT_MAX)]),
+        (
+            "RECIPIENTS_MAX",
+            &[rules::RECIPIENTS_MAX as u64, rules::SUBJECT_BYTES_MAX as u64, rules::BODY_BYTES_MAX as u64],
+        ),
+        ("HTML_BYTES_MAX", &[html::HTML_BYTES_MAX as u64, html::HTML_DEPTH_MAX as u64]),
+        (
+            "COMPONENT_BYTES_MAX",
+            &[
+                package::COMPONENT_BYTES_MAX as u64,
+                manifest::MANIFEST_BYTES_MAX as u64,
+                manifest::PATTERNS_MAX as u64,
+            ],
+        ),
+        ("PARAMETERS_BYTES_MAX", &[intent::PARAMETERS_BYTES_MAX as u64, intent::TEXT_BYTES_MAX as u64]),
+        ("LIST_MAX", &[u64::from(countersign::host::LIST_MAX)]),
+        (
+            "MESSAGE_BYTES_MAX",
+            &[import::MESSAGE_BYTES_MAX, import::BODY_BYTES_MAX as u64, import::FIELD_BYTES_MAX as u64],
+        ),
+    ];
+    let page = std::fs::read_to_string(workspace().join("host/ARCHITECTURE.md")).unwrap();
+    let rows: Vec<_> =
+        page.split("## Limits").nth(1).unwrap().split("\n## ").next().unwrap().lines().collect();
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.starts_with("| `")).collect();
+    assert_eq!(rows.len(), table.len(), "a limit is missing in the table or in this test");
+    for ((name, values), row) in table.iter().zip(rows) {
+        assert!(row.starts_with(&format!("| `{name}`")), "{name} is not where it is expected: {row}");
+        let numbers: Vec<u64> = row
+            .split('|')
+            .nth(2)
+            .unwrap()
+            .split([' ', ';'])
+            .map(|word| word.trim_end_matches(',').replace(',', ""))
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        assert_eq!(&numbers[..values.len()], *values, "{row}");
+    }
+    // Every constant that is named as a limit is in the table.
+    let mut files = Vec::new();
+    sources(&workspace().join("host/src"), &mut files);
+    for file in files.iter().filter(|file| !file.ends_with("printable.rs")) {
+        for line in code(file)
+            .lines()
+            .filter(|line| line.trim_start().starts_with("pub const") && line.contains("_MAX:"))
+        {
+            let name = line.split("const ").nth(1).unwrap().split(':').next().unwrap();
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "{name} of {} is not in the table of limits",
+                file.display()
+            );
+        }
+    }
+}

@@ -61,7 +61,7 @@ impl Table {
     }
 
     fn print(&self, rows: &[(&str, Option<&str>, &str)]) {
-        println!("\n{:<44} {:>11} {:>11} {:>8}  {}", "", "median us", "p99 us", "ratio", "beside");
+        println!("\n{:<44} {:>11} {:>11} {:>8}  beside", "", "median us", "p99 us", "ratio");
         for (name, floor, goal) in rows {
             // A filter on the command line leaves some out.
             if ![Some(*name), *floor]

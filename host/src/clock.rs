@@ -132,7 +132,7 @@ pub fn rfc3339(at: Millis) -> String {
 pub fn parse(text: &str) -> Option<Millis> {
     let shape: String =
         text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c.to_ascii_uppercase() }).collect();
-    let Some(time) = shape.strip_prefix("0000-00-00") else { return None };
+    let time = shape.strip_prefix("0000-00-00")?;
     if time.is_empty() {
         let at = text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
         return Some(at.timestamp().as_millisecond());

@@ -23,7 +23,7 @@ const BATCH_MAX: usize = 64;
 /// How many bytes of messages share a commit, give or take one message.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// The most an agent sees of a subject, a sender or a Message-ID, in bytes: RFC 5322 allows lines of 998.
-const FIELD_BYTES_MAX: usize = 998;
+pub const FIELD_BYTES_MAX: usize = 998;
 /// The most recipients an agent sees of a message.
 const RECIPIENTS_MAX: usize = 100;
 

@@ -30,6 +30,8 @@ const SCHEMA_VERSION: i64 = 1;
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a write waits for another process.
 const BUSY: Duration = Duration::from_secs(30);
+/// How long a connection waits before it comes again.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// How many idle connections for reading are kept.
 const READERS_MAX: usize = 8;
 
@@ -116,6 +118,24 @@ fn touch(db: &Connection, now: i64) -> rusqlite::Result<()> {
 }
 
 fn connect(place: &Place) -> Result<Connection> {
+    // Turning a new database to WAL, and recovering one whose writer was killed, needs it alone for a moment; SQLite then says
+    // `busy` at once instead of waiting. Whoever is faster does the work, and the others come again.
+    for _ in 0..BUSY.as_millis() / BUSY_PAUSE.as_millis() {
+        match settings(place) {
+            Err(Error::Fault(error)) if is_busy(&error) => std::thread::sleep(BUSY_PAUSE),
+            ended => return ended,
+        }
+    }
+    settings(place)
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+}
+
+/// Opens a connection with the settings every connection has, and refuses anything less.
+fn settings(place: &Place) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -127,13 +147,14 @@ fn connect(place: &Place) -> Result<Connection> {
         }
         Place::Memory(name) => Connection::open_with_flags(name, flags)?,
     };
-    db.busy_timeout(BUSY)?;
+    db.busy_timeout(BUSY_PAUSE)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "trusted_schema", false)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     let on_disk = matches!(place, Place::File(_));
     check(rusqlite::version_number(), on_disk.then_some(&mode), synchronous)?;
+    db.busy_timeout(BUSY)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

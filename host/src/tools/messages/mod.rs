@@ -1,7 +1,7 @@
 //! The messages room: list mail, and send what a person has signed.
 
 mod host;
-mod html;
+pub mod html;
 mod mailbox;
 pub mod rules;
 
