@@ -310,6 +310,9 @@ mod tests {
         assert!(error(&MINIMAL.replace("com.x.a", "Agent")).contains("field `id`"));
         assert!(error(&format!("{MINIMAL} x")).contains("line 1"));
         assert!(error("{").contains("line 1"));
+        let patterns = vec!["\"*@x.com\""; PATTERNS_MAX + 1].join(",");
+        let many = error(&with(&format!("\"scopes\": {{\"messages.read\": [{patterns}]}}")));
+        assert!(many.contains("field `scopes`: messages.read has more than 256 patterns"), "{many}");
         assert!(error(&" ".repeat(MANIFEST_BYTES_MAX + 1)).contains("larger"));
     }
 
