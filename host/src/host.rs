@@ -471,18 +471,23 @@ impl Host {
 
     /// Writes the `.eml` of sent messages that have none: the database knows what has left, the files only show it.
     fn write_letters(&self, which: Letters) -> Result<()> {
-        for message_id in self.store.letters(TENANT, which)? {
+        for (message_id, length) in self.store.letters(TENANT, which)? {
             let name = letter_name(&message_id);
-            if self.sent.exists(&name) {
+            // A file of another length was being written when somebody was killed, or lost power.
+            if self.sent.metadata(&name).is_ok_and(|found| found.len() == length) {
                 continue;
             }
             let bytes = self.store.letter(&message_id)?;
-            let temporary = format!("{name}.tmp{}", std::process::id());
+            let temporary = format!("{name}.tmp");
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
             let written = self
                 .sent
-                .open_with(&temporary, OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))
-                .and_then(|mut file| file.write_all(&bytes))
+                .open_with(&temporary, &options)
+                .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
                 .and_then(|()| self.sent.rename(&temporary, &self.sent, &name));
+            // Another process may be writing the same file, and have been faster.
+            let written = written.or_else(|error| if self.sent.exists(&name) { Ok(()) } else { Err(error) });
             if let Err(error) = written {
                 tracing::warn!(blame = "operator", "cannot write sent/{name}: {error}");
             }

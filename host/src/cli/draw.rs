@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn every_line_of_foreign_text_is_marked_however_long_it_is() {
-        let forged = format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * BLOCK_CHARS));
+        let forged =
+            format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * BLOCK_CHARS));
         for line in block(&forged).lines() {
             assert!(line.starts_with("  | ") || line.starts_with("  + "), "{line:?}");
             assert!(line.chars().count() <= BLOCK_CHARS + 4, "{line:?}");

@@ -26,7 +26,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `MALFORMED_COMPONENT` where the bytes do not compile or do not fit the world.
+    /// `MALFORMED_COMPONENT` where the bytes do not compile, `FOREIGN_IMPORT` and `MISSING_EXPORT` where they do not fit the world.
     pub fn load(&self, digest: Digest, bytes: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Compiled>> {
         if let Some(compiled) = self.compiled.lock().expect("no holder panics").get(&digest) {
             return Ok(compiled.clone());
@@ -42,9 +42,16 @@ impl Engine {
                 component
             }
         };
-        let pre = self.linker.instantiate_pre(&component).and_then(AgentPre::new).map_err(|error| {
-            Problem::new(Code::MissingExport, format!("the component does not fit the world: {error:#}"))
-                .hint("`countersign wit` prints the world an agent must implement")
+        let hint = "`countersign wit` prints the tools and the world an agent must implement";
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| {
+            let what = crate::printable::short(&format!("{error:#}"), 500);
+            Problem::new(Code::ForeignImport, format!("the component imports what no tool offers: {what}"))
+                .hint(hint)
+        })?;
+        let pre = AgentPre::new(pre).map_err(|error| {
+            let what = crate::printable::short(&format!("{error:#}"), 500);
+            Problem::new(Code::MissingExport, format!("the component does not fit the world: {what}"))
+                .hint(hint)
         })?;
         let compiled = Arc::new(Compiled { pre });
         let mut memory = self.compiled.lock().expect("no holder panics");

@@ -135,20 +135,23 @@ impl Store {
         })
     }
 
-    /// Message-IDs of what has left.
-    pub fn letters(&self, tenant: &str, which: Letters) -> Result<Vec<String>> {
+    /// Message-IDs of what has left, and how many bytes each has.
+    pub fn letters(&self, tenant: &str, which: Letters) -> Result<Vec<(String, u64)>> {
         let (sql, value) = match which {
             Letters::Latest(limit) => (
-                "SELECT message_id FROM outbox WHERE tenant = ?1 AND state = 'sent' ORDER BY sent_seq DESC LIMIT ?2",
+                "SELECT message_id, length(bytes) FROM outbox WHERE tenant = ?1 AND state = 'sent' ORDER BY sent_seq DESC LIMIT ?2",
                 i64::from(limit),
             ),
-            Letters::OfIntent(seq) => {
-                ("SELECT message_id FROM outbox WHERE tenant = ?1 AND state = 'sent' AND intent = ?2", seq)
-            }
+            Letters::OfIntent(seq) => (
+                "SELECT message_id, length(bytes) FROM outbox WHERE tenant = ?1 AND state = 'sent' AND intent = ?2",
+                seq,
+            ),
         };
         self.read(|db| {
             let mut statement = db.prepare_cached(sql)?;
-            Ok(statement.query_map(params![tenant, value], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            let rows = statement
+                .query_map(params![tenant, value], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 

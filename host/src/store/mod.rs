@@ -120,7 +120,8 @@ fn touch(db: &Connection, now: i64) -> rusqlite::Result<()> {
 fn connect(place: &Place) -> Result<Connection> {
     // Turning a new database to WAL, and recovering one whose writer was killed, needs it alone for a moment; SQLite then says
     // `busy` at once instead of waiting. Whoever is faster does the work, and the others come again.
-    for _ in 0..BUSY.as_millis() / BUSY_PAUSE.as_millis() {
+    // Each time takes two pauses: the one SQLite waits, and ours.
+    for _ in 0..BUSY.as_millis() / (2 * BUSY_PAUSE.as_millis()) {
         match settings(place) {
             Err(Error::Fault(error)) if is_busy(&error) => std::thread::sleep(BUSY_PAUSE),
             ended => return ended,
