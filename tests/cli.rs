@@ -171,7 +171,7 @@ fn another_users_ids_look_like_ids_that_do_not_exist() {
         let mut nobody = arguments.to_vec();
         let unknown = format!("{}{}", &arguments[2][..5], "0".repeat(25));
         nobody[2] = &unknown;
-        let nobody = cli.run(&[&["--json"], &nobody[..]].concat());
+        let nobody = cli.run(&[&["--json", "--user", "eve"], &nobody[..]].concat());
         let text = |ended: &Ended, id: &str| ended.stdout.replace(id, "ID");
         assert_eq!(text(&theirs, arguments[2]), text(&nobody, &unknown), "{arguments:?}");
     }

@@ -3,7 +3,7 @@
 mod locks;
 
 use crate::agent::Package;
-use crate::approval::Verdict;
+use crate::approval::{Verdict, decision::State};
 use crate::authority::{Authority, Capability};
 use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
@@ -432,7 +432,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`; `ALREADY_DECIDED`, naming the first decision; `STALE_DIGEST`.
+    /// `UNKNOWN_ID`; `ALREADY_DECIDED`, naming the first decision; `STALE_DIGEST`; `CAPABILITY_DENIED` where a yes would let
+    /// nothing leave, because the capability has been revoked since.
     pub async fn decide(
         &self,
         user: &str,
@@ -442,6 +443,24 @@ impl Host {
         by: &str,
         note: Option<String>,
     ) -> Result<()> {
+        let stored = self.approval(user, id)?;
+        if let (Verdict::Approve, State::Pending, Some(action)) =
+            (verdict, stored.approval.state, &stored.approval.action)
+        {
+            // Judged again when it leaves; asked here so that nobody signs in vain.
+            let (granted, _) = self.store.authority(TENANT, user, &stored.agent, action.agent)?;
+            if !granted.contains(&action.capability) {
+                let what = format!(
+                    "agent {} may no longer use {}: nothing would leave",
+                    stored.agent, action.capability
+                );
+                let hint = format!(
+                    "`countersign agent grant {} {}`, or `countersign approval decline {id}`",
+                    stored.agent, action.capability
+                );
+                return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
+            }
+        }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         self.store.decide((TENANT, user, id), decision, shown).await
     }
@@ -536,7 +555,10 @@ fn private_folder(path: &Path) -> Result<Dir> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     let unusable = |what: String| Problem::new(Code::StoreUnusable, format!("{}: {what}", path.display()));
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    let found = made.and_then(|()| std::fs::metadata(path)).map_err(|error| unusable(error.to_string()))?;
+    let found = made.and_then(|()| std::fs::metadata(path)).map_err(|error| {
+        unusable(format!("cannot make or open the data folder: {error}"))
+            .hint("name a folder of your own with --data, or in COUNTERSIGN_DATA")
+    })?;
     if found.uid() != nix::unistd::geteuid().as_raw() || found.mode() & 0o077 != 0 {
         return Err(unusable("the data folder must belong to you and be closed to others".into())
             .hint(format!("run `chmod 700 {}`", path.display()))

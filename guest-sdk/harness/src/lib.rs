@@ -87,8 +87,10 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
     };
     let mut host = Host::open(options)?;
     let mail = folder.path().join("mail");
-    write_mail(&scenario.mail, &mail)?;
-    host.import("local", &mail, |_, _| {}).await?;
+    if !scenario.mail.is_empty() {
+        write_mail(&scenario.mail, &mail)?;
+        host.import("local", &mail, |_, _| {}).await?;
+    }
     let manifest = scenario.manifest.as_ref().map(ToString::to_string);
     let install = Install { manifest, grants: scenario.grants.clone(), ..Install::default() };
     let (agent, warnings) = host.install("local", component, install, PERSON).await?;

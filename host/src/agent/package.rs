@@ -94,8 +94,11 @@ struct Contents {
 /// one inner module.
 fn inspect(bytes: &[u8]) -> Result<Contents> {
     if bytes.len() > COMPONENT_BYTES_MAX {
-        let message = format!("the file has {} bytes; an agent may have {COMPONENT_BYTES_MAX}", bytes.len());
-        return Err(Problem::new(Code::ComponentTooLarge, message).into());
+        let message =
+            format!("the file has more than {COMPONENT_BYTES_MAX} bytes, the most an agent may have");
+        return Err(Problem::new(Code::ComponentTooLarge, message)
+            .hint("build it optimised for size and stripped: `countersign explain COMPONENT_TOO_LARGE` says how")
+            .into());
     }
     // What wasmtime writes when it compiles ahead of time is an ELF file. Loading one would run whatever it contains.
     if bytes.starts_with(b"\x7fELF") {
@@ -106,7 +109,13 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
         .hint("install the .wasm it was compiled from")
         .into());
     }
-    let malformed = |what: String| Problem::new(Code::MalformedComponent, what);
+    let malformed = |what: String| {
+        Problem::new(Code::MalformedComponent, what)
+            .hint("build or download it again; `countersign explain MALFORMED_COMPONENT` says more")
+    };
+    if !bytes.starts_with(b"\0asm") {
+        return Err(malformed("the file is not WebAssembly".into()).into());
+    }
     let (mut outer, mut inner) = (Vec::new(), Vec::new());
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0;

@@ -44,7 +44,8 @@ pub struct Imported {
 ///
 /// # Errors
 ///
-/// `MAILBOX_UNREADABLE` where `path` itself cannot be read. A message that cannot is reported and stops nothing.
+/// `MAILBOX_UNREADABLE` where `path` itself cannot be read, or holds no mail at all. A message that cannot be read is
+/// reported and stops nothing.
 pub async fn import(
     store: &Store,
     tenant: &str,
@@ -57,8 +58,8 @@ pub async fn import(
         Problem::new(Code::MailboxUnreadable, format!("cannot read {}: {error}", path.display()))
             .hint("give an mbox file, a Maildir, or a folder of messages")
     };
-    let (dir, files) = find(path).map_err(unreadable)?;
-    let mut imported = Imported::default();
+    let (dir, files, unread) = find(path).map_err(unreadable)?;
+    let mut imported = Imported { broken: unread, ..Imported::default() };
     let mut batch = Batch::default();
     for (number, name) in files.iter().enumerate() {
         for source in read(&dir, name) {
@@ -74,6 +75,15 @@ pub async fn import(
         progress(number + 1, files.len());
     }
     keep(store, tenant, user, &mut batch, &mut imported).await?;
+    if imported.added + imported.known == 0 {
+        let message = match imported.broken.first() {
+            Some((name, reason)) => format!("nothing in {} is mail; {name}: {reason}", path.display()),
+            None => format!("there is no mail in {}", path.display()),
+        };
+        return Err(Problem::new(Code::MailboxUnreadable, message)
+            .hint("give an mbox file, a Maildir, or a folder of messages")
+            .into());
+    }
     Ok(imported)
 }
 
@@ -111,37 +121,54 @@ async fn keep(
     Ok(())
 }
 
-/// The folder, and the files of it that may hold mail, in a fixed order.
-fn find(path: &Path) -> std::io::Result<(Dir, Vec<PathBuf>)> {
-    if std::fs::metadata(path)?.is_dir() {
+/// What could not be looked into, by name, with the reason.
+type Unread = Vec<(String, String)>;
+
+/// The folder, the files of it that may hold mail, in a fixed order, and what could not be looked into.
+fn find(path: &Path) -> std::io::Result<(Dir, Vec<PathBuf>, Unread)> {
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() {
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
-        let mut files = Vec::new();
-        walk(&dir, Path::new(""), 0, &mut files)?;
+        let (mut files, mut unread) = (Vec::new(), Vec::new());
+        walk(&dir, Path::new(""), 0, &mut files, &mut unread)?;
         files.sort();
-        return Ok((dir, files));
+        return Ok((dir, files, unread));
+    }
+    // A pipe or a device may never come to an end.
+    if !found.is_file() {
+        return Err(std::io::Error::other("neither a file nor a folder"));
     }
     let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((Dir::open_ambient_dir(parent, ambient_authority())?, vec![name.into()]))
+    Ok((Dir::open_ambient_dir(parent, ambient_authority())?, vec![name.into()], Vec::new()))
 }
 
 /// Follows no link out of the folder: `Dir` would refuse, and `file_type` does not look through links.
-fn walk(dir: &Dir, at: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if depth > DEPTH_MAX {
-        return Ok(());
-    }
+fn walk(
+    dir: &Dir,
+    at: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+    unread: &mut Unread,
+) -> std::io::Result<()> {
     for entry in dir.entries()? {
         let entry = entry?;
-        let name = entry.file_name();
-        let kind = entry.file_type()?;
-        // A Maildir's `tmp` holds what is still being delivered; names with a dot are somebody's bookkeeping.
-        if name.to_string_lossy().starts_with('.') || (kind.is_dir() && name == "tmp") {
-            continue;
-        }
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let path = at.join(&name);
         if kind.is_dir() {
-            walk(&entry.open_dir()?, &at.join(name), depth + 1, files)?;
-        } else if kind.is_file() {
-            files.push(at.join(name));
+            // A Maildir's `tmp` holds what is still being delivered. Folders with a dot are folders of a Maildir++.
+            if name == "tmp" {
+                continue;
+            }
+            let walked = match depth < DEPTH_MAX {
+                true => entry.open_dir().and_then(|dir| walk(&dir, &path, depth + 1, files, unread)),
+                false => Err(std::io::Error::other(format!("nested deeper than {DEPTH_MAX} folders"))),
+            };
+            if let Err(error) = walked {
+                unread.push((path.display().to_string(), error.to_string()));
+            }
+        } else if kind.is_file() && !name.to_string_lossy().starts_with('.') {
+            files.push(path);
         }
     }
     Ok(())
@@ -394,6 +421,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_without_mail_is_said_to_have_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_memory().unwrap();
+        let import = async || import(&store, "main", "me", folder.path(), 0, |_, _| {}).await;
+        assert!(import().await.unwrap_err().to_string().contains("no mail"));
+        std::fs::write(folder.path().join("notes"), "text").unwrap();
+        assert!(import().await.unwrap_err().to_string().contains("notes: not a message"));
+    }
+
+    #[tokio::test]
     async fn mbox_maildir_and_folders_are_imported_once_and_a_broken_file_stops_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
@@ -407,6 +444,7 @@ mod tests {
         write("tmp/3", &mail(3));
         write("same.eml", &mail(1));
         write("README", "no mail here");
+        write(".Archive/cur/4", &mail(6));
         write(
             "archive.mbox",
             &format!(
@@ -418,11 +456,11 @@ mod tests {
         let store = Store::in_memory().unwrap();
         let import = || import(&store, "main", "me", folder.path(), 0, |_, _| {});
         let first = import().await.unwrap();
-        assert_eq!((first.added, first.known), (4, 1));
+        assert_eq!((first.added, first.known), (5, 1));
         assert_eq!(first.broken.len(), 1);
         assert_eq!(first.broken[0].0, "README");
         let second = import().await.unwrap();
-        assert_eq!((second.added, second.known), (0, 5));
+        assert_eq!((second.added, second.known), (0, 6));
         let query = crate::tools::messages::Query { limit: 10, ..Default::default() };
         let mut unread: Vec<_> = store
             .mail("main", "me", None, &query)
@@ -431,7 +469,7 @@ mod tests {
             .map(|mail| (mail.subject, mail.unread))
             .collect();
         unread.sort();
-        let expected = [("1", false), ("2", true), ("4", true), ("5", false)];
+        let expected = [("1", false), ("2", true), ("4", true), ("5", false), ("6", true)];
         assert_eq!(unread, expected.map(|(subject, unread)| (subject.to_owned(), unread)));
     }
 }

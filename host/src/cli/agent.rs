@@ -84,7 +84,8 @@ impl Agent {
                         let missing = missing.iter().map(|c| c.name()).collect::<Vec<_>>().join(" ");
                         let _ = writeln!(
                             out,
-                            "\nIt also declares: countersign agent grant {} {missing}",
+                            "\nTo grant what else it declares: {} agent grant {} {missing}",
+                            session.program(),
                             agent.id
                         );
                     }
@@ -151,16 +152,14 @@ fn granted(agent: &output::Agent) -> String {
 }
 
 fn show(agent: &output::Agent) -> String {
-    let mut out = format!("{} {}\n{}\n\n", line(&agent.name), agent.version, line(&agent.description));
+    let mut out = format!("{} {}\n\n", line(&agent.name), agent.version);
     let _ = writeln!(out, "Id        {}", line(&agent.id));
     let _ = writeln!(out, "Digest    sha256:{}", agent.digest);
     let _ = writeln!(out, "Size      {} bytes", agent.bytes);
     let _ = writeln!(out, "Declares  {}", names(&agent.capabilities));
     let _ = writeln!(out, "Granted   {}", names(&agent.granted));
     let _ = writeln!(out, "Installed {} by {}", agent.installed, line(&agent.installed_by));
-    if let Some(actions) = &agent.actions {
-        let _ = writeln!(out, "Answers   {}", actions.iter().map(|a| line(a)).collect::<Vec<_>>().join(", "));
-    }
+    out += &super::inspect::about(&agent.manifest);
     if let Some(scopes) = agent.manifest["scopes"].as_object() {
         for (capability, patterns) in scopes {
             let _ = writeln!(out, "Confined  {capability} to {}", line(&patterns.to_string()));

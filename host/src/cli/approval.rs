@@ -3,7 +3,7 @@
 use super::output::{self, Exit};
 use super::{Session, draw, say};
 use clap::Subcommand;
-use countersign::approval::Verdict;
+use countersign::approval::{Verdict, decision::State};
 use countersign::digest::Digest;
 use countersign::host::{Host, principal};
 use countersign::printable::{line, short};
@@ -68,8 +68,12 @@ impl Approval {
                     None => match ask(session, &host, &id)? {
                         Some(shown) => shown,
                         None => {
-                            say("Nothing was decided.");
-                            return Ok(Exit::Waiting);
+                            say(&format!(
+                                "Nothing was decided. To let nothing leave: {} approval decline {id}",
+                                session.program()
+                            ));
+                            let view = host.show(user, &host.approval(user, &id)?.intent)?;
+                            return super::intent::finish(session, &host, &view);
                         }
                     },
                 };
@@ -112,28 +116,36 @@ fn ask(session: &Session, host: &Host, id: &str) -> Result<Option<Digest>> {
             .hint(format!("`countersign approval show {id}` shows what would leave, and its digest"))
             .into());
     }
+    let shown = stored.approval.digest;
+    if stored.approval.state != State::Pending {
+        // Nothing to ask: the refusal says who decided.
+        return Ok(Some(shown));
+    }
     say(&draw::approval(&output::Approval::of(&stored)));
-    Ok(yes("Let exactly this leave?")?.then_some(stored.approval.digest))
+    Ok(answer("Let exactly this leave?")?.filter(|yes| *yes).map(|_| shown))
 }
 
-/// Asks a question on the terminal. Everything but a clear yes is a no.
-pub fn yes(question: &str) -> Result<bool> {
+/// Asks a question on the terminal. Gives nothing where the answer is neither a clear yes nor a clear no.
+pub fn answer(question: &str) -> Result<Option<bool>> {
     let mut answer = String::new();
     let mut terminal = std::io::stderr().lock();
-    let asked = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
+    let asked = write!(terminal, "{question} [y/n] ").and_then(|()| terminal.flush());
     asked.and_then(|()| std::io::stdin().read_line(&mut answer)).map_err(anyhow::Error::from)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    Ok(match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    })
 }
 
 fn row(approval: &output::Approval) -> Vec<String> {
-    let state = serde_json::to_value(approval.state).unwrap_or_default();
     let (to, subject) = match &approval.action {
         Some(action) => (action.to.join(", "), action.subject.clone()),
         None => ("-".into(), approval.agent_says.title.clone()),
     };
     vec![
         approval.id.clone(),
-        state.as_str().unwrap_or_default().into(),
+        approval.state.name().into(),
         line(&approval.agent),
         short(&to, 40),
         short(&subject, 40),

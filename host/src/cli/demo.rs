@@ -29,6 +29,20 @@ pub struct Demo {
     agent: Option<PathBuf>,
 }
 
+/// The throw-away data folder; thrown away unless something in it waits for a person.
+struct Folder {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
 impl Demo {
     pub async fn run(self, session: &Session) -> Result<Exit> {
         let file = match &self.agent {
@@ -36,8 +50,10 @@ impl Demo {
             None => build()?,
         };
         let bytes = agent::read(&file)?;
-        let data = std::env::temp_dir().join(countersign::clock::Clock::system().id("countersign-demo-"));
-        let host = open(data.clone(), Config::default())?;
+        let path = std::env::temp_dir().join(countersign::clock::Clock::system().id("countersign-demo-"));
+        let mut folder = Folder { path: path.clone(), keep: false };
+        let host = open(path.clone(), Config::default())?;
+        let program = format!("countersign --data {}", path.display());
         let (user, quiet) = ("local", session.global.json);
         let tell = |text: &str| {
             if !quiet {
@@ -45,68 +61,60 @@ impl Demo {
             }
         };
 
-        let sample = data.join("sample.mbox");
+        let sample = path.join("sample.mbox");
         std::fs::write(&sample, include_str!("sample.mbox")).map_err(anyhow::Error::from)?;
         let imported = host.import(user, &sample, |_, _| {}).await?;
         let (row, _) = host.install(user, bytes, Install::default(), &principal()).await?;
         let manifest = row.installed.manifest;
         host.grant(user, &manifest.id, &manifest.capabilities, &principal()).await?;
-        let action =
-            manifest.intents.iter().flatten().next().map_or("send_report", |intent| intent.action.as_str());
+        let first = manifest.intents.iter().flatten().next();
+        let action = first.map_or("send_report", |intent| intent.action.as_str());
         tell(&format!("A mailbox of {} messages, and the agent {}.", imported.added, manifest.id));
         tell(&format!("It is asked to `{action}`.\n"));
 
         let mut view = host.submit(user, &manifest.id, action, Map::new(), None).await?;
-        let mut decided = self.yes || self.no;
-        while view.intent.status == Status::Waiting
-            && let Some(pending) = view.pending()
-        {
-            let asked = super::output::Approval::of(pending);
-            tell(&draw::approval(&asked));
+        while let Some(pending) = view.pending() {
+            tell(&draw::approval(&super::output::Approval::of(pending)));
             let verdict = match (self.yes, self.no) {
-                (true, _) => Verdict::Approve,
-                (_, true) => Verdict::Decline,
+                (true, _) => Some(true),
+                (_, true) => Some(false),
                 _ if std::io::stdin().is_terminal() && !quiet => {
-                    decided = true;
-                    match approval::yes("Let exactly this leave?")? {
-                        true => Verdict::Approve,
-                        false => Verdict::Decline,
-                    }
+                    // Whoever leaves at the question finds everything here.
+                    folder.keep = true;
+                    approval::answer("Let exactly this leave?")?
                 }
-                _ => break,
+                _ => None,
             };
+            let Some(yes) = verdict else { break };
+            folder.keep = false;
             let (id, shown) = (pending.approval.id.clone(), pending.approval.digest);
+            let verdict = if yes { Verdict::Approve } else { Verdict::Decline };
             host.decide(user, &id, verdict, shown, &principal(), None).await?;
-            tell(match verdict {
-                Verdict::Approve => "Approved. The run goes on.\n",
-                Verdict::Decline => "Declined. The run goes on.\n",
-            });
+            tell(if yes { "Approved. The run goes on.\n" } else { "Declined. The run goes on.\n" });
             view = host.resume(user, &view.intent.id).await?;
         }
         let ran = Ran::of(&view);
+        folder.keep = ran.status == Status::Waiting;
+        if let (true, Some(asked)) = (folder.keep, &ran.approval) {
+            let (id, digest) = (&asked.id, &asked.digest);
+            let how = format!(
+                "It waits for a person, and costs only disk. Decide with one of\n\n  \
+                 {program} approval approve {id} --digest {digest}\n  \
+                 {program} approval decline {id}\n\nand throw it away with\n\n  rm -r {}\n",
+                path.display()
+            );
+            // With --json the document stands alone on standard output.
+            if quiet { say(&how) } else { print(&how)? }
+        }
         if quiet {
-            print(&(serde_json::to_string_pretty(&ran).map_err(anyhow::Error::from)? + "\n"))?;
-        } else if ran.status == Status::Waiting {
-            let approval = ran.approval.as_ref().map(|approval| (&approval.id, &approval.digest));
-            if let Some((id, digest)) = approval {
-                let data = data.display();
-                print(&format!(
-                    "It waits for a person, and costs only disk. Decide with one of\n\n  \
-                     countersign --data {data} approval approve {id} --digest {digest}\n  \
-                     countersign --data {data} approval decline {id}\n\nand throw it away with\n\n  rm -r {data}\n"
-                ))?;
-            }
-        } else {
-            print(&draw::ran(&ran))?;
+            session.answer(&ran, |_| String::new())?;
+        } else if ran.status != Status::Waiting {
+            print(&draw::ran(&ran, &program))?;
             for sent in host.sent(user)? {
                 let message = SentMessage::of(&sent);
                 print(&format!("\nThis has left, as {}:\n\n", message.message_id))?;
                 print(&draw::block(&String::from_utf8_lossy(&sent.bytes).replace("\r\n", "\n")))?;
             }
-        }
-        if decided || ran.status != Status::Waiting {
-            drop(host);
-            let _ = std::fs::remove_dir_all(&data);
         }
         Ok(ran.exit())
     }
@@ -121,7 +129,7 @@ fn build() -> Result<PathBuf> {
     let workspace =
         workspace().ok_or_else(|| failed(format!("there is no example-agents/{EXAMPLE} here")))?;
     let target = workspace.join("target").join("guests");
-    ensure_target()?;
+    ensure_target(&workspace)?;
     say("Building the example agent …");
     let cargo = Command::new("cargo")
         .args([
@@ -160,8 +168,8 @@ fn workspace() -> Option<PathBuf> {
 }
 
 /// Adds the rustup target where it is missing: automatic installation may be switched off.
-fn ensure_target() -> Result<()> {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
+fn ensure_target(workspace: &Path) -> Result<()> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(workspace).output();
     let installed = sysroot.is_ok_and(|output| {
         let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir()
@@ -170,7 +178,11 @@ fn ensure_target() -> Result<()> {
         return Ok(());
     }
     say(&format!("Adding the target {TARGET} …"));
-    let added = Command::new("rustup").args(["target", "add", TARGET]).stdin(Stdio::null()).status();
+    let added = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .status();
     match added {
         Ok(status) if status.success() => Ok(()),
         _ => Err(Problem::new(

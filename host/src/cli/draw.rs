@@ -1,10 +1,11 @@
 //! How things look to people. Every foreign string passes `printable`.
 
 use super::output::{Approval, Ran};
-use countersign::approval::{self, Binding, BodyKind};
+use countersign::approval::{self, Binding, BodyKind, decision::State};
 use countersign::intent::Status;
 use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, line, printable, short};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// What deserves a second look in a message, in the host's words.
@@ -29,6 +30,27 @@ pub fn notices(approval: &approval::Approval) -> Vec<String> {
     if !action.bcc.is_empty() {
         notices.push(format!("Hidden from the others (bcc): {}.", count(action.bcc.len(), "recipient")));
     }
+    let domain =
+        |address: &str| address.rsplit_once('@').map_or(String::new(), |(_, domain)| domain.to_owned());
+    let own = domain(&action.from);
+    let domains: BTreeSet<_> = action.recipients().map(domain).collect();
+    let outside: Vec<_> = domains.iter().filter(|domain| **domain != own).map(String::as_str).collect();
+    if !outside.is_empty() {
+        notices.push(format!("It goes outside {own}: {}.", short(&outside.join(", "), 200)));
+    }
+    for encoded in domains.iter().filter(|domain| domain.split('.').any(|label| label.starts_with("xn--"))) {
+        notices.push(format!("{} is an international name in its encoded form.", short(encoded, 100)));
+    }
+    let words = action.subject.split_whitespace().chain(action.body.split_whitespace());
+    for word in words.filter(|word| mixes_scripts(word)).take(5) {
+        notices.push(format!("Mixes letters that look alike: {}", short(word, 60)));
+    }
+    let links: BTreeSet<_> = links(&action.body).collect();
+    if !links.is_empty() {
+        let shown: Vec<_> = links.iter().take(10).map(|host| short(host, 60)).collect();
+        let more = if links.len() > 10 { " and more" } else { "" };
+        notices.push(format!("It links to {}{more}.", shown.join(", ")));
+    }
     let lines = action.body.lines().count();
     if lines > LINES_NOTICED || action.body.len() > BYTES_NOTICED {
         notices.push(format!(
@@ -51,7 +73,13 @@ pub fn notices(approval: &approval::Approval) -> Vec<String> {
 pub fn approval(approval: &Approval) -> String {
     let mut out = String::new();
     if let Some(action) = &approval.action {
-        let _ = writeln!(out, "The message that would leave:\n");
+        let tense = match (approval.state, approval.used) {
+            (State::Pending, _) => "that would leave",
+            (State::Approved, true) => "that has left",
+            (State::Approved, false) => "that may leave",
+            _ => "that did not leave",
+        };
+        let _ = writeln!(out, "The message {tense}:\n");
         out += &field("From", &action.from);
         for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
             if !list.is_empty() {
@@ -75,11 +103,10 @@ pub fn approval(approval: &Approval) -> String {
     if !says.description.is_empty() {
         out += &block(&short(&says.description, DESCRIPTION_CHARS_MAX));
     }
-    let _ = writeln!(
-        out,
-        "\nApproval {}, asked {}, open until {}",
-        approval.id, approval.asked, approval.expires
-    );
+    let _ = writeln!(out, "\nApproval {}, asked {}", approval.id, approval.asked);
+    if approval.state == State::Pending {
+        let _ = writeln!(out, "Open     until {}", approval.expires);
+    }
     let _ = writeln!(out, "Digest   {}", approval.digest);
     match &approval.decided {
         Some(decided) => {
@@ -93,6 +120,24 @@ pub fn approval(approval: &Approval) -> String {
         }
     }
     out
+}
+
+/// The hosts a text links to: whatever a mail program might make something to click on.
+fn links(text: &str) -> impl Iterator<Item = String> {
+    let lower = text.to_ascii_lowercase();
+    let schemes = lower.match_indices("://").map(|(at, _)| at + 3);
+    let starts: Vec<_> = schemes.chain(lower.match_indices("www.").map(|(at, _)| at)).collect();
+    let end = |c: char| c.is_whitespace() || "/?#\"'<>)]".contains(c);
+    starts.into_iter().filter_map(move |at| {
+        let host = lower[at..].split(end).next()?.trim_end_matches(['.', ',']);
+        (!host.is_empty()).then(|| host.to_owned())
+    })
+}
+
+/// Whether a word mixes Latin letters with Greek or Cyrillic ones, many of which look the same.
+fn mixes_scripts(word: &str) -> bool {
+    let alike = |c: char| matches!(c, '\u{370}'..='\u{52f}' | '\u{1f00}'..='\u{1fff}');
+    word.chars().any(|c| c.is_ascii_alphabetic()) && word.chars().any(alike)
 }
 
 /// From how long on a body is said to be long.
@@ -139,17 +184,16 @@ fn field(name: &str, value: &str) -> String {
     out
 }
 
-/// How a run stands, and what to do next.
-pub fn ran(ran: &Ran) -> String {
+/// How a run stands, and what to do next. Commands begin with `program`.
+pub fn ran(ran: &Ran, program: &str) -> String {
     let mut out = String::new();
     match ran.status {
         Status::Waiting => {
             if let Some(asked) = &ran.approval {
                 out += &approval(asked);
                 let _ = writeln!(out, "\nIntent {} waits for a decision:\n", ran.intent);
-                let _ =
-                    writeln!(out, "  countersign approval approve {} --digest {}", asked.id, asked.digest);
-                let _ = writeln!(out, "  countersign approval decline {}", asked.id);
+                let _ = writeln!(out, "  {program} approval approve {} --digest {}", asked.id, asked.digest);
+                let _ = writeln!(out, "  {program} approval decline {}", asked.id);
             }
         }
         Status::Done => match &ran.card {
@@ -160,14 +204,14 @@ pub fn ran(ran: &Ran) -> String {
             if let Some(reason) = &ran.reason {
                 let message = short(&reason.message, MESSAGE_CHARS);
                 let _ = writeln!(out, "Intent {} was stopped: {message} [{}]", ran.intent, reason.code);
-                let _ = writeln!(out, "{}", reason.hint.as_deref().unwrap_or_default());
+                let _ = writeln!(out, "`{program} explain {}` says what to do", reason.code);
             }
         }
         Status::Cancelled => {
             let _ = writeln!(out, "Intent {} is cancelled.", ran.intent);
         }
         Status::Running => {
-            let _ = writeln!(out, "Intent {} can go on: countersign intent resume {0}", ran.intent);
+            let _ = writeln!(out, "Intent {} can go on: {program} intent resume {0}", ran.intent);
         }
     }
     out
@@ -225,6 +269,14 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_and_letters_that_look_alike_are_pointed_out() {
+        let found: Vec<_> =
+            links("see https://Evil.example/?q=1, (www.x.org) and mailto:a@b; http://y.z.").collect();
+        assert_eq!(found, ["evil.example", "y.z", "www.x.org"]);
+        assert!(mixes_scripts("Gооgle.com") && !mixes_scripts("Google.com") && !mixes_scripts("Привет"));
+    }
 
     #[test]
     fn every_line_of_foreign_text_is_marked_however_long_it_is() {

@@ -7,9 +7,10 @@ use countersign::agent::{Manifest, Package};
 use countersign::authority::Kind;
 use countersign::engine::{Engine, limits::Limits};
 use countersign::host::undeclared;
-use countersign::printable::{line, printable};
+use countersign::printable::{line, printable, short};
 use countersign::refusals::{Code, Error, Problem, Result};
 use countersign::tools::ROOMS;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -109,6 +110,7 @@ fn draw(it: &Inspected) -> String {
     if let Some(manifest) = &it.manifest {
         let text = |field: &str| line(manifest[field].as_str().unwrap_or_default());
         let _ = writeln!(out, "Agent     {} {} ({})", text("id"), text("version"), text("name"));
+        out += &about(manifest);
     }
     let mut list = |head: &str, lines: &[String]| {
         let _ = writeln!(out, "\n{head}");
@@ -119,9 +121,45 @@ fn draw(it: &Inspected) -> String {
     list("It could", &it.could);
     list("It can never", &it.never);
     list("It imports", &it.imports);
-    let problems: Vec<_> = it.problems.iter().map(|p| format!("{} [{}]", p.message, p.code)).collect();
+    let hint = |problem: &Failure| problem.hint.as_ref().map(|hint| format!(" - {hint}")).unwrap_or_default();
+    let problems: Vec<_> =
+        it.problems.iter().map(|p| format!("{} [{}]{}", p.message, p.code, hint(p))).collect();
     if !problems.is_empty() {
         list("Problems", &problems);
+    }
+    out
+}
+
+/// What an author says of an agent beside its name: whatever of it is there.
+pub fn about(manifest: &Value) -> String {
+    let mut out = String::new();
+    let mut field = |name: &str, value: &Value| {
+        let text = match value {
+            Value::Null => return,
+            Value::String(text) => short(text, 300),
+            Value::Array(items) if items.is_empty() => return,
+            other => short(&other.to_string(), 300),
+        };
+        let _ = writeln!(out, "{name:<9} {text}");
+    };
+    for (name, member) in [
+        ("About", "description"),
+        ("Author", "author"),
+        ("Homepage", "homepage"),
+        ("Source", "repository"),
+        ("Licence", "license"),
+    ] {
+        field(name, &manifest[member]);
+    }
+    for (name, member) in
+        [("Collects", "dataCollection"), ("Retains", "dataRetention"), ("Shares", "dataSharing")]
+    {
+        field(name, &manifest["privacy"][member]);
+    }
+    let actions: Vec<_> = manifest["intents"].as_array().into_iter().flatten().collect();
+    let actions: Vec<_> = actions.iter().filter_map(|intent| intent["action"].as_str()).collect();
+    if !actions.is_empty() {
+        field("Answers", &actions.join(", ").into());
     }
     out
 }

@@ -3,6 +3,7 @@
 use super::output::{self, Exit, IntentRow, IntentShown, Ran};
 use super::{Session, draw, say};
 use clap::Subcommand;
+use countersign::approval::decision::State;
 use countersign::clock::rfc3339;
 use countersign::host::{Host, View};
 use countersign::intent::Status;
@@ -39,8 +40,7 @@ impl Intent {
                 let intents = host.intents(user)?.iter().map(IntentRow::of).collect();
                 session.answer(&output::Intents { intents }, |list| {
                     let row = |intent: &IntentRow| {
-                        let status = serde_json::to_value(intent.status).unwrap_or_default();
-                        let status = status.as_str().unwrap_or_default().to_owned();
+                        let status = intent.status.name().to_owned();
                         vec![
                             intent.id.clone(),
                             status,
@@ -55,7 +55,7 @@ impl Intent {
                 return Ok(Exit::Done);
             }
             Intent::Show { id } => {
-                session.answer(&shown(&host, user, &host.show(user, &id)?)?, show)?;
+                session.answer(&shown(&host, user, &host.show(user, &id)?)?, |it| show(it, session))?;
                 return Ok(Exit::Done);
             }
             Intent::Cancel { id } => {
@@ -74,15 +74,35 @@ impl Intent {
 /// Prints how a run stands, and tells the operator how to grant what it was denied.
 pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
     let ran = Ran::of(view);
-    session.answer(&ran, draw::ran)?;
+    session.answer(&ran, |ran| draw::ran(ran, &session.program()))?;
     if ran.exit() == Exit::ErrorCard {
         let entries = host.journal(session.user(), &ran.intent)?;
         let grants: BTreeSet<_> = entries.iter().filter_map(cure).collect();
         for grant in grants {
+            let grant = session.runnable(grant);
             say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
         }
     }
     Ok(ran.exit())
+}
+
+/// The same value with its members named as in the contract, `approvalId`; the journal keeps the names of the bindings.
+fn contract_names(value: Value) -> Value {
+    let camel = |name: String| {
+        let mut parts = name.split('_');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |name, part| {
+            let (head, tail) = part.split_at(part.len().min(1));
+            name + &head.to_ascii_uppercase() + tail
+        })
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (camel(name), contract_names(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(contract_names).collect(),
+        other => other,
+    }
 }
 
 /// The command that would have admitted a call, where it was not admitted.
@@ -118,7 +138,7 @@ fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
 }
 
 fn call((number, entry): (usize, Entry)) -> output::Call {
-    let parse = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    let parse = |text: &str| serde_json::from_str(text).map(contract_names).unwrap_or(Value::Null);
     let (answer, refused, details) = match entry.answer {
         Answer::Value(json) => (parse(&json), None, None),
         Answer::Refused(Refusal { code, message, details }) => {
@@ -136,12 +156,12 @@ fn call((number, entry): (usize, Entry)) -> output::Call {
     }
 }
 
-fn show(it: &IntentShown) -> String {
+fn show(it: &IntentShown, session: &Session) -> String {
+    let program = session.program();
     let mut out = String::new();
-    let status = serde_json::to_value(it.status).unwrap_or_default();
-    let mut status = status.as_str().unwrap_or_default().to_owned();
+    let mut status = it.status.name().to_owned();
     if it.status == Status::Running && !it.live {
-        let _ = write!(status, ", interrupted: countersign intent resume {}", it.id);
+        let _ = write!(status, ", interrupted: {program} intent resume {}", it.id);
     }
     let _ = writeln!(out, "Intent    {}", it.id);
     let _ = writeln!(out, "Asked     {} of {}", line(&it.action), line(&it.agent));
@@ -169,12 +189,27 @@ fn show(it: &IntentShown) -> String {
             line(&call.call)
         );
         if let Some(grant) = call.details.as_ref().and_then(|details| details["grant"].as_str()) {
-            let _ = writeln!(out, "       to grant it: {}", line(grant));
+            let _ = writeln!(out, "       to grant it: {}", line(&session.runnable(grant)));
         }
     }
     for approval in &it.approvals {
-        let state = serde_json::to_value(approval.state).unwrap_or_default();
-        let _ = writeln!(out, "\nApproval  {} is {}", approval.id, state.as_str().unwrap_or_default());
+        let _ =
+            write!(out, "\nApproval  {}, asked {}, {}", approval.id, approval.asked, approval.state.name());
+        match &approval.decided {
+            Some(decided) => {
+                let _ = writeln!(out, " by {} at {}", line(&decided.by), decided.at);
+                if let Some(note) = &decided.note {
+                    let _ = writeln!(out, "          note: {}", short(note, 200));
+                }
+            }
+            None => out.push('\n'),
+        }
+        if approval.used {
+            out += "          and used\n";
+        }
+        if approval.state == State::Pending {
+            let _ = writeln!(out, "          {program} approval show {}", approval.id);
+        }
     }
     if let Some(card) = &it.card {
         out += "\n";

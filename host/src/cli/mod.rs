@@ -28,7 +28,13 @@ use std::sync::Arc;
 
 /// Runs untrusted agents; nothing leaves until a person has signed exactly the bytes that will leave.
 #[derive(Parser)]
-#[command(version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
 #[command(
     after_help = "Exit codes: 0 done, 5 done with an error card, 3 waiting for a person, 4 stopped, 6 refused, \
                         2 usage, 1 host fault.\nFirst time here? `countersign demo`"
@@ -40,19 +46,21 @@ struct Cli {
     verb: Verb,
 }
 
+const GLOBAL: &str = "Options of every command";
+
 #[derive(Args)]
 struct Global {
     /// Folder for everything Countersign keeps
-    #[arg(long, global = true, env = "COUNTERSIGN_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "COUNTERSIGN_DATA", value_name = "DIR", help_heading = GLOBAL)]
     data: Option<PathBuf>,
     /// Configuration file; by default `config.toml` of the data folder, if it is there
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// The user to act for
-    #[arg(long, global = true, default_value = "local", value_name = "NAME")]
+    #[arg(long, global = true, default_value = "local", value_name = "NAME", help_heading = GLOBAL)]
     user: String,
     /// Print one JSON document
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
 }
 
@@ -109,6 +117,35 @@ impl Session {
 
     fn user(&self) -> &str {
         &self.global.user
+    }
+
+    /// What a command line printed for people begins with: the program, and the options this one was given, so that what is
+    /// printed can be run as it stands.
+    fn program(&self) -> String {
+        let mut program = "countersign".to_owned();
+        let mut option = |name: &str, value: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+            let quoted = value.replace('\'', "'\\''");
+            let value = if value.chars().all(plain) { value.to_owned() } else { format!("'{quoted}'") };
+            program += &format!(" {name} {value}");
+        };
+        if let Some(data) = &self.global.data
+            && std::env::var_os("COUNTERSIGN_DATA").is_none()
+        {
+            option("--data", &data.to_string_lossy());
+        }
+        if let Some(config) = &self.global.config {
+            option("--config", &config.to_string_lossy());
+        }
+        if self.global.user != "local" {
+            option("--user", &self.global.user);
+        }
+        program
+    }
+
+    /// Commands in a text of ours, written so that they can be run as they stand.
+    fn runnable(&self, text: &str) -> String {
+        text.replace("countersign ", &format!("{} ", self.program()))
     }
 
     /// Prints the answer of a verb: as JSON, or drawn for people.
@@ -174,7 +211,7 @@ pub fn main() -> ExitCode {
     };
     match ended {
         Ok(exit) => exit.into(),
-        Err(error) => fail(session.global.json, error),
+        Err(error) => fail(session.global.json, error, |hint| session.runnable(hint)),
     }
 }
 
@@ -192,16 +229,17 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
     }
 }
 
-/// The contract, package by package, the world last.
+/// The contract: its files one after another, each behind a line with its name, the world last.
 fn wit(session: &Session) -> Result<Exit> {
     let wit = output::Wit {
         wit: concat!(
+            "// wit/deps/types/types.wit\n",
             include_str!("../../../wit/deps/types/types.wit"),
-            "\n",
+            "\n// wit/deps/messages/messages.wit\n",
             include_str!("../../../wit/deps/messages/messages.wit"),
-            "\n",
+            "\n// wit/deps/approval/approval.wit\n",
             include_str!("../../../wit/deps/approval/approval.wit"),
-            "\n",
+            "\n// wit/agent.wit\n",
             include_str!("../../../wit/agent.wit"),
         )
         .into(),
@@ -216,12 +254,15 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 });
     }
+    // The first paragraph says what is wrong, names included; the usage follows behind it.
     let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    fail(true, Problem::new(Code::Usage, message).hint("`countersign help` shows how to use it").into())
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let message = paragraph.split_whitespace().collect::<Vec<_>>().join(" ").replacen("error: ", "", 1);
+    let problem = Problem::new(Code::Usage, message).hint("add --help to the command to see how it is used");
+    fail(true, problem.into(), str::to_owned)
 }
 
-fn fail(json: bool, error: Error) -> ExitCode {
+fn fail(json: bool, error: Error, runnable: impl Fn(&str) -> String) -> ExitCode {
     let problem = match error {
         Error::Refused(problem) => problem,
         Error::Fault(error) => match error.downcast::<Problem>() {
@@ -230,10 +271,11 @@ fn fail(json: bool, error: Error) -> ExitCode {
         },
     };
     let code = problem.code;
-    let hint = problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more"));
+    let hint = runnable(&problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more")));
     if json {
         let error = output::Failure { code: code.to_string(), message: problem.message, hint: Some(hint) };
-        let _ = print(&(ascii(&serde_json::json!({ "error": error }).to_string()) + "\n"));
+        let failed = output::Failed { error };
+        let _ = print(&(ascii(&serde_json::to_string(&failed).unwrap_or_default()) + "\n"));
     } else {
         // Messages may quote what a stranger wrote: each stays on its line.
         say(&format!("error: {} [{code}]\n\nhint: {}", line(&problem.message), line(&hint)));

@@ -84,7 +84,6 @@ pub struct Failure {
 
 /// Every verb, when it fails.
 #[derive(Serialize, JsonSchema)]
-#[allow(dead_code, reason = "only its schema is used: errors are printed before there is a session")]
 pub struct Failed {
     pub error: Failure,
 }

@@ -163,8 +163,9 @@ impl Store {
                 |row| row.get(0),
             )?;
             if open > 0 {
-                return Err(Problem::new(Code::AgentInUse, format!("agent {id} has {open} unfinished intents"))
-                    .hint("finish or cancel them first: `countersign intent list`")
+                let intents = if open == 1 { "intent" } else { "intents" };
+                return Err(Problem::new(Code::AgentInUse, format!("agent {id} has {open} unfinished {intents}"))
+                    .hint("finish or cancel them first, those of other users too: `countersign intent list`")
                     .into());
             }
             if db.execute("DELETE FROM agent WHERE tenant = ?1 AND id = ?2", params![tenant, id])? == 0 {

@@ -96,12 +96,15 @@ impl Store {
     /// `UNKNOWN_ID`; `ALREADY_ENDED`.
     pub async fn cancel(&self, tenant: &str, user: &str, id: &str, now: Millis) -> Result<()> {
         let (seq, _) = self.intent(tenant, user, id)?;
+        let id = id.to_owned();
         self.write(move |db| {
             touch(db, now)?;
             let status = status(db, seq)?;
             let Some(cancelled) = next(status, Event::Cancel) else {
-                let message = format!("the intent has ended: it is {}", status.name());
-                return Err(Problem::new(Code::AlreadyEnded, message).into());
+                let message = format!("intent {id} has ended: it is {}", status.name());
+                return Err(Problem::new(Code::AlreadyEnded, message)
+                    .hint(format!("`countersign intent retry {id}` submits it again"))
+                    .into());
             };
             set_status(db, seq, cancelled, now)?;
             super::decisions::cancel_open_of_intent(db, seq, now)?;

@@ -107,13 +107,9 @@ impl Store {
     }
 }
 
-/// How far ahead the latest instant is remembered, so that not every commit has to write it.
-const LATEST_AHEAD_MS: i64 = 1000;
-
 /// Remembers that this instant has been, so that the host's time does not run below it after a restart.
 fn touch(db: &Connection, now: i64) -> rusqlite::Result<()> {
-    let sql = "UPDATE meta SET value = ?1 + ?2 WHERE key = 'latest_ms' AND value < ?1";
-    db.prepare_cached(sql)?.execute([now, LATEST_AHEAD_MS])?;
+    db.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'latest_ms' AND value < ?1")?.execute([now])?;
     Ok(())
 }
 
@@ -124,10 +120,23 @@ fn connect(place: &Place) -> Result<Connection> {
     for _ in 0..BUSY.as_millis() / (2 * BUSY_PAUSE.as_millis()) {
         match settings(place) {
             Err(Error::Fault(error)) if is_busy(&error) => std::thread::sleep(BUSY_PAUSE),
+            Err(Error::Fault(error)) => {
+                return Err(unusable(&error).map_or(Error::Fault(error), Error::Refused));
+            }
             ended => return ended,
         }
     }
     settings(place)
+}
+
+/// What SQLite says of a file that is not a database, or no longer one.
+fn unusable(error: &anyhow::Error) -> Option<Problem> {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code)?;
+    let damaged = matches!(code, rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt);
+    damaged.then(|| {
+        Problem::new(Code::StoreUnusable, format!("the database of the data folder is damaged: {error}"))
+            .hint("restore it from a backup, or use another folder with --data")
+    })
 }
 
 fn is_busy(error: &anyhow::Error) -> bool {

@@ -14,7 +14,7 @@ CREATE TABLE capability_grant (
 ) WITHOUT ROWID;
 
 CREATE TABLE intent (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     tenant TEXT NOT NULL, user TEXT NOT NULL, agent TEXT NOT NULL, digest BLOB NOT NULL,
     action TEXT NOT NULL, parameters TEXT NOT NULL, text TEXT, run INTEGER NOT NULL, seed BLOB NOT NULL,
@@ -22,8 +22,9 @@ CREATE TABLE intent (
     status TEXT NOT NULL, generation INTEGER NOT NULL, fuel INTEGER NOT NULL,
     card TEXT, reason TEXT, log TEXT NOT NULL, retry_of TEXT, updated_ms INTEGER NOT NULL
 );
-CREATE INDEX intent_by_status ON intent (tenant, user, status, seq);
-CREATE INDEX intent_by_digest ON intent (digest, status);
+-- Indexes leave out what changes often: a commit writes every page it touches.
+CREATE INDEX intent_of_user ON intent (tenant, user, seq);
+CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting');
 
 -- The journal. Text is inline; a 32-byte blob stands for text in `large` of that SHA-256.
 CREATE TABLE entry (
@@ -40,7 +41,7 @@ CREATE TABLE suffix (
 CREATE TABLE large (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE approval (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     intent INTEGER NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL, agent TEXT NOT NULL,
     number INTEGER NOT NULL, state TEXT NOT NULL, binding TEXT NOT NULL, digest BLOB NOT NULL, content_digest BLOB,
@@ -49,7 +50,8 @@ CREATE TABLE approval (
     verdict TEXT, decided_ms INTEGER, decided_by TEXT, note TEXT
 );
 CREATE INDEX approval_by_intent ON approval (intent, seq);
-CREATE INDEX approval_by_agent ON approval (tenant, agent, state);
+CREATE INDEX approval_of_user ON approval (tenant, user, seq);
+CREATE INDEX approval_pending_of_agent ON approval (tenant, agent) WHERE state = 'pending';
 CREATE INDEX approval_open ON approval (expires_ms) WHERE state IN ('pending', 'approved');
 CREATE INDEX approval_pending ON approval (tenant, user, seq) WHERE state = 'pending';
 
@@ -67,7 +69,7 @@ CREATE INDEX outbox_by_intent ON outbox (intent);
 
 -- The embedded mailbox: incoming mail of every user. What has left is in the outbox.
 CREATE TABLE mail (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, user TEXT NOT NULL, digest BLOB NOT NULL,
     sender TEXT NOT NULL, sender_lower TEXT NOT NULL, recipients TEXT NOT NULL, subject TEXT NOT NULL,
     body TEXT NOT NULL, truncated INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL, unread INTEGER NOT NULL, extras TEXT,
