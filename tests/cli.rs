@@ -327,3 +327,87 @@ fn the_demo_shows_the_whole_way() {
     assert_eq!(approved.code, 0, "{approved:#?}");
     std::fs::remove_dir_all(arguments[1]).unwrap();
 }
+
+/// The program on a terminal of its own, with somebody typing.
+fn at_a_terminal(cli: &Cli, arguments: &[&str], typed: &str) -> Ended {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let program = env!("CARGO_BIN_EXE_countersign");
+    let line = std::iter::once(program).chain(arguments.iter().copied()).collect::<Vec<_>>().join(" ");
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("COUNTERSIGN_DATA", cli.data())
+        .env("XDG_CACHE_HOME", workspace().join("target/test-cache"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`script` of bsdutils is there");
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8(ended.stdout).unwrap();
+    Ended { code: ended.status.code().unwrap_or(-1), stdout, stderr: String::new() }
+}
+
+#[test]
+fn at_a_terminal_the_message_is_drawn_and_only_a_clear_yes_lets_it_leave() {
+    let cli = Cli::new();
+    let (_, approval, _) = waiting(&cli);
+    for typed in ["n\n", "\n", "maybe\n"] {
+        let undecided = at_a_terminal(&cli, &["approval", "approve", &approval], typed);
+        assert_eq!(undecided.code, 3, "{undecided:#?}");
+        assert!(undecided.stdout.contains("Attached is the quarterly report for review."), "{undecided:#?}");
+        assert!(undecided.stdout.contains("Nothing was decided"), "{undecided:#?}");
+    }
+    assert_eq!(cli.json(0, &["mailbox", "sent"])["messages"], json!([]));
+    let approved = at_a_terminal(&cli, &["approval", "approve", &approval], "y\n");
+    assert_eq!(approved.code, 0, "{approved:#?}");
+    assert_eq!(cli.json(0, &["mailbox", "sent"])["messages"].as_array().unwrap().len(), 1);
+    // There is nothing to ask about any more.
+    let again = at_a_terminal(&cli, &["approval", "approve", &approval], "y\n");
+    assert!(again.code == 6 && !again.stdout.contains("Let exactly this leave?"), "{again:#?}");
+}
+
+#[test]
+fn at_a_terminal_the_demo_asks() {
+    let cli = Cli::new();
+    let agent = guest("send-report");
+    let arguments = ["demo", "--agent", agent.to_str().unwrap()];
+    let yes = at_a_terminal(&cli, &arguments, "y\n");
+    assert!(yes.code == 0 && yes.stdout.contains("This has left"), "{yes:#?}");
+    let no = at_a_terminal(&cli, &arguments, "n\n");
+    assert!(no.code == 5 && no.stdout.contains("Message not sent"), "{no:#?}");
+    let neither = at_a_terminal(&cli, &arguments, "\n");
+    assert!(neither.code == 3 && neither.stdout.contains("Decide with one of"), "{neither:#?}");
+    let folder = neither.stdout.lines().find_map(|line| line.trim().strip_prefix("rm -r ")).unwrap();
+    std::fs::remove_dir_all(folder.trim()).unwrap();
+}
+
+#[test]
+fn what_is_printed_to_be_run_can_be_run_as_it_stands() {
+    let cli = Cli::new();
+    let data = cli.data();
+    let global = ["--data", data.to_str().unwrap(), "--user", "bob"];
+    // Without the environment variable the folder must be in what is printed.
+    let run = |arguments: &[&str]| {
+        let mut command = cli.command(&[&global[..], arguments].concat());
+        let output = command.env_remove("COUNTERSIGN_DATA").output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let printed = |text: &str, what: &str| -> Vec<String> {
+        let line =
+            text.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what} in {text}"));
+        line[line.find("countersign ").unwrap()..].split_whitespace().skip(1).map(str::to_owned).collect()
+    };
+    let follow = |line: Vec<String>| {
+        let arguments: Vec<&str> = line.iter().map(String::as_str).collect();
+        let output = cli.command(&arguments).env_remove("COUNTERSIGN_DATA").output().unwrap();
+        assert!(output.status.success(), "{line:?}: {output:?}");
+    };
+    let file = guest("send-report");
+    let (installed, _) = run(&["agent", "install", file.to_str().unwrap()]);
+    let (_, denied) = run(&["run", "com.example.agent.send-report", "send_report"]);
+    follow(printed(&denied, "to grant it"));
+    follow(printed(&installed, "agent grant"));
+    let (waiting, _) = run(&["run", "com.example.agent.send-report", "send_report"]);
+    follow(printed(&waiting, "approval approve"));
+}

@@ -98,7 +98,7 @@ struct Session {
 impl Session {
     /// Opens the host, settles what is due, and gives it.
     async fn host(&self) -> Result<Host> {
-        check_user(&self.global.user)?;
+        check_user(&self.global.user).map_err(|problem| Problem { code: Code::Usage, ..problem })?;
         let data = match &self.global.data {
             Some(data) => data.clone(),
             None => platform()?.data_dir().join("countersign"),
