@@ -261,3 +261,30 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         }
     }
 }
+
+#[test]
+fn every_invariant_names_a_test_that_is_there() {
+    let page = std::fs::read_to_string(workspace().join("host/ARCHITECTURE.md")).unwrap();
+    let invariants = page.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut files = Vec::new();
+    for folder in ["host/src", "tests", "guest-sdk"] {
+        sources(&workspace().join(folder), &mut files);
+    }
+    let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let rows: Vec<_> = invariants.lines().filter(|row| row.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 10);
+    for row in rows {
+        let named: Vec<_> = row.split('|').nth(2).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test for: {row}");
+        for name in named {
+            let parts: Vec<_> = name.split("::").collect();
+            let (last, module) = (parts[parts.len() - 1], parts[0]);
+            let is_module = files.iter().any(|file| {
+                file.file_stem().is_some_and(|stem| stem == module)
+                    || file.parent().and_then(Path::file_name).is_some_and(|folder| folder == module)
+            });
+            let is_there = matches!(last, "tests") || last == module || text.contains(&format!("fn {last}("));
+            assert!(is_module && is_there || name == "frozen", "there is no test {name}, named in: {row}");
+        }
+    }
+}

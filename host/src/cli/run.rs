@@ -54,7 +54,10 @@ fn parameters(
     all: Option<&str>,
     single: &[String],
 ) -> Result<Map<String, Value>> {
-    let usage = |message: String| Problem::new(Code::Usage, message);
+    let usage = |message: String| {
+        Problem::new(Code::Usage, message)
+            .hint("`countersign agent show ID` lists the actions of an agent, --json their parameters")
+    };
     let mut parameters: Map<String, Value> = match all {
         None => Map::new(),
         Some(json) => serde_json::from_str(json)
@@ -68,7 +71,9 @@ fn parameters(
         let value = typed(kind, value).ok_or_else(|| {
             usage(format!("--param {key}: `{value}` is not of the type {}", kind.unwrap_or("string")))
         })?;
-        parameters.insert(key.to_owned(), value);
+        if parameters.insert(key.to_owned(), value).is_some() {
+            return Err(usage(format!("parameter `{key}` is given twice")).into());
+        }
     }
     Ok(parameters)
 }
