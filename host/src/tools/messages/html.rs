@@ -88,7 +88,9 @@ fn may_contain(open: &[&str], child: &str) -> bool {
         return false;
     }
     match open.last().copied() {
-        None | Some("blockquote" | "div" | "li" | "td" | "th") => INLINE.contains(&child) || BLOCK.contains(&child),
+        None | Some("blockquote" | "div" | "li" | "td" | "th") => {
+            INLINE.contains(&child) || BLOCK.contains(&child)
+        }
         Some("ul" | "ol") => child == "li",
         Some("table") => matches!(child, "thead" | "tbody"),
         Some("thead" | "tbody") => child == "tr",
