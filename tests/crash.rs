@@ -589,7 +589,7 @@ fn assert_whole(shown: &Value) {
         if call == "approval.request" {
             approved = entry["answer"]["approved"].as_bool();
             let approvals = shown["approvals"].as_array().unwrap();
-            let its = approvals.iter().find(|approval| approval["id"] == entry["answer"]["approval_id"]);
+            let its = approvals.iter().find(|approval| approval["id"] == entry["answer"]["approvalId"]);
             let its = its.unwrap_or_else(|| panic!("an ask without an approval: {shown:#}"));
             assert_eq!(
                 approved,
@@ -635,7 +635,7 @@ fn assert_heard(line: &str, entry: &Value) {
         "messages.send" => json!({ "id": answer["id"], "timestamp": answer["timestamp"] }),
         _ => json!({
             "approved": answer["approved"],
-            "approvalId": answer["approval_id"],
+            "approvalId": answer["approvalId"],
             "timestamp": answer["timestamp"],
             "extras": answer["extras"],
         }),
