@@ -287,6 +287,7 @@ fn every_verb_prints_what_its_schema_promises() {
     check("run", cli.json(0, &["approval", "approve", &approval, "--digest", &digest]));
     check("intent-show", cli.json(0, &["intent", "show", &intent]));
     check("intent-list", cli.json(0, &["intent", "list"]));
+    check("replay", cli.json(0, &["replay", &intent]));
     check("mailbox-sent", cli.json(0, &["mailbox", "sent"]));
     check("inspect", cli.json(0, &["inspect", file]));
     check("explain", cli.json(0, &["explain", "TRAPPED"]));
@@ -411,4 +412,34 @@ fn what_is_printed_to_be_run_can_be_run_as_it_stands() {
     follow(printed(&installed, "agent grant"));
     let (waiting, _) = run(&["run", "com.example.agent.send-report", "send_report"]);
     follow(printed(&waiting, "approval approve"));
+}
+
+#[test]
+fn a_recorded_run_is_replayed_and_another_build_is_told_apart() {
+    let cli = Cli::new();
+    let (intent, approval, digest) = waiting(&cli);
+    let same = cli.json(0, &["replay", &intent]);
+    assert_eq!((&same["follows"], &same["waitedAt"]), (&json!(true), &json!([])));
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+    let same = cli.json(0, &["replay", &intent]);
+    assert_eq!((&same["follows"], &same["waitedAt"]), (&json!(true), &json!([0])));
+    assert_eq!(same["timeline"].as_array().unwrap().len(), 2);
+    // Nothing is done again.
+    assert_eq!(cli.json(0, &["mailbox", "sent"])["messages"].as_array().unwrap().len(), 1);
+
+    let other = guest("inbox-digest");
+    let other = cli.json(4, &["replay", &intent, "--agent", other.to_str().unwrap()]);
+    assert_eq!(other["follows"], false);
+    assert_ne!(other["agentDigest"], same["agentDigest"]);
+    assert!(
+        other["differs"].as_str().unwrap().contains("call 0: the journal has approval.request"),
+        "{other:#}"
+    );
+
+    // The build is kept while the agent is; a file of it does as well.
+    cli.json(0, &["agent", "remove", "com.example.agent.send-report"]);
+    let gone = cli.run(&["--json", "replay", &intent]);
+    assert_eq!((gone.code, code(&gone).as_str()), (6, "UNKNOWN_ID"));
+    let file = guest("send-report");
+    assert_eq!(cli.json(0, &["replay", &intent, "--agent", file.to_str().unwrap()])["follows"], true);
 }

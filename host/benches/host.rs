@@ -411,7 +411,7 @@ fn resuming(table: &mut Table, criterion: &mut Criterion, runtime: &Runtime, fol
         assert_eq!(view.intent.status, Status::Waiting);
         // What a resume does before it goes on: load the journal, start a fresh instance, answer every call from the record.
         table.measure(criterion, name, || {
-            timed(|| runtime.block_on(host.replay("local", &view.intent.id)).unwrap())
+            timed(|| runtime.block_on(host.replay("local", &view.intent.id, None)).unwrap())
         });
     }
 }

@@ -11,13 +11,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::engine::limits::Limits;
-use crate::engine::{Driven, End, Engine, Pickup, Ports};
+use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
-use crate::journal::Entry;
+use crate::journal::{Entry, Stop};
 use crate::refusals::{Code, Problem, Result};
 use crate::store::{AgentRow, Decision, Letters, NewIntent, Sent, Store, Stored};
 use crate::tools::ROOMS;
-use crate::tools::messages::{Mail, Query};
+use crate::tools::approval::REQUEST;
+use crate::tools::messages::{Mail, Query, SEND};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
@@ -96,6 +97,52 @@ impl View {
             .rev()
             .find(|stored| stored.decided.is_none())
             .filter(|_| self.intent.status == Status::Waiting)
+    }
+}
+
+/// What a replay came to.
+#[derive(Debug)]
+pub struct Replay {
+    /// How it ended.
+    pub end: End,
+    /// What it printed.
+    pub log: String,
+    /// In what it differs from the record, if it does.
+    pub differs: Option<String>,
+}
+
+/// In what a replay differs from the run, if it does.
+fn differs(view: &View, end: &End, log: &str) -> Option<String> {
+    let intent = &view.intent;
+    let ended = match end {
+        End::Card(card) => format!("it answered {card}"),
+        End::Nothing => "it ended without a card".into(),
+        End::Broken(code, message) => format!("it was stopped: {code}, {message}"),
+        End::Stop(stop) => stop.to_string(),
+    };
+    let same = match (intent.status, end) {
+        (Status::Done, End::Card(card)) => intent.card.as_ref() == Some(card),
+        (Status::Done, End::Nothing) => intent.card.is_none(),
+        (Status::Waiting, End::Stop(Stop::Beyond { call, request })) => {
+            match view.pending().map(|stored| &stored.request) {
+                Some(Some(asked)) => call == REQUEST.name && request == asked,
+                Some(None) => call == SEND.name,
+                None => false,
+            }
+        }
+        // It was interrupted, or cancelled, wherever it was.
+        (Status::Cancelled | Status::Running, End::Stop(Stop::Beyond { .. })) => true,
+        (Status::Cancelled | Status::Running, End::Card(_) | End::Nothing | End::Broken(..)) => true,
+        (Status::Stopped, End::Broken(code, _)) => intent.reason.as_ref().is_some_and(|r| r.code == *code),
+        // A limit of the journal, or a divergence, met again.
+        (Status::Stopped, End::Stop(_)) => true,
+        _ => false,
+    };
+    let printed = matches!(intent.status, Status::Done | Status::Stopped) && intent.log != log;
+    match (same, printed) {
+        (false, _) => Some(ended),
+        (true, true) => Some("it printed something else".into()),
+        (true, false) => None,
     }
 }
 
@@ -313,7 +360,7 @@ impl Host {
         if intent.status != Status::Running {
             return self.show(user, id);
         }
-        let compiled = self.engine.load(intent.digest, || self.store.component(intent.digest))?;
+        let compiled = self.load(intent.digest)?;
         let pickup = self.pickup(user, seq, intent)?;
         let crash_after = match self.crash_after.swap(usize::MAX, Ordering::Relaxed) {
             usize::MAX => None,
@@ -326,6 +373,10 @@ impl Host {
         }
         self.write_letters(Letters::OfIntent(seq))?;
         self.show(user, id)
+    }
+
+    fn load(&self, digest: Digest) -> Result<Arc<Compiled>> {
+        self.engine.load(digest, || self.store.component(digest))
     }
 
     fn pickup(&self, user: &str, seq: i64, intent: Intent) -> Result<Pickup> {
@@ -341,16 +392,40 @@ impl Host {
         })
     }
 
-    /// Executes a recorded run once more, with all effects off, and says how it ends and what it prints.
+    /// Executes a recorded run once more, from its record and nothing else: no back end is reached, nothing is judged and nothing
+    /// is written. With `other`, on another build.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`; faults of the host, one of them that the component is gone.
-    pub async fn replay(&self, user: &str, id: &str) -> Result<(End, String)> {
+    /// `UNKNOWN_ID`, also where the build the run started with is no longer kept; whatever is wrong with `other`.
+    pub async fn replay(&self, user: &str, id: &str, other: Option<&Package>) -> Result<Replay> {
+        let view = self.show(user, id)?;
+        let digest = match other {
+            Some(package) => {
+                self.engine.check(package)?;
+                package.digest
+            }
+            None => view.intent.digest,
+        };
+        if other.is_none() && !self.store.keeps(digest)? {
+            return Err(Problem::new(
+                Code::UnknownId,
+                format!("the build {id} ran on is no longer kept: {digest}"),
+            )
+            .hint(format!("`countersign replay {id} --agent FILE` runs it on a file of yours"))
+            .into());
+        }
+        let compiled = self.load(digest)?;
         let (seq, intent) = self.store.intent(TENANT, user, id)?;
-        let compiled = self.engine.load(intent.digest, || self.store.component(intent.digest))?;
-        let pickup = self.pickup(user, seq, intent)?;
-        Ok(self.engine.replay(&compiled, pickup, &self.ports).await?)
+        let pickup = Pickup {
+            entries: self.store.journal(seq)?,
+            approvals: Vec::new(),
+            authority: Authority::default(),
+            from: self.config.address(user),
+            intent,
+        };
+        let (end, log) = self.engine.replay(&compiled, pickup, &self.ports).await?;
+        Ok(Replay { differs: differs(&view, &end, &log), end, log })
     }
 
     /// Rehearses a crash: the next run that is driven dies after so many answered calls, with nothing committed since.

@@ -20,9 +20,8 @@ use anyhow::{Context as _, bail};
 use countersign::approval::Verdict;
 use countersign::clock::Clock;
 use countersign::config::{Config, User};
-use countersign::engine::{End, limits::Limits};
+use countersign::engine::limits::Limits;
 use countersign::host::{Host, Install, Options, View};
-use countersign::intent::Status;
 use countersign::refusals::Error;
 use scenario::write_mail;
 use std::path::Path;
@@ -174,35 +173,11 @@ async fn finish(host: &Host, view: &View, transcript: &mut Transcript) -> anyhow
     transcript.calls(&host.journal("local", id)?);
     transcript.sent(&host.sent("local")?);
     transcript.log(&view.intent.log);
-    let (end, log) = host.replay("local", id).await?;
-    if let Some(difference) = differs(view, &end, &log) {
+    if let Some(difference) = host.replay("local", id, None).await?.differs {
         bail!("the replay diverged: {difference}\n{}", transcript.text());
     }
     transcript.line("replay same");
     Ok(())
-}
-
-/// In what a replay differs from the run, if it does.
-fn differs(view: &View, end: &End, log: &str) -> Option<String> {
-    let intent = &view.intent;
-    let same = match (intent.status, end) {
-        (Status::Done, End::Card(card)) => intent.card.as_ref() == Some(card),
-        (Status::Done, End::Nothing) => intent.card.is_none(),
-        // A run that is put down, or was cancelled there, comes to the same place: the ask, or the parked send.
-        (Status::Waiting | Status::Cancelled | Status::Running, End::Stop(_)) => true,
-        (Status::Stopped, End::Broken(code, _)) => intent.reason.as_ref().is_some_and(|r| r.code == *code),
-        (Status::Stopped, End::Stop(_)) => intent.reason.is_some(),
-        _ => false,
-    };
-    if !same {
-        return Some(format!(
-            "the run is {} with {:?}, the replay ended with {end:?}",
-            intent.status.name(),
-            intent.card
-        ));
-    }
-    let ended = matches!(intent.status, Status::Done | Status::Stopped);
-    (ended && intent.log != log).then(|| "it printed something else".to_owned())
 }
 
 /// The verdict a scenario writes as `approve` or `decline`.

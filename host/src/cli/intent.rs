@@ -137,7 +137,8 @@ fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
     })
 }
 
-fn call((number, entry): (usize, Entry)) -> output::Call {
+/// An answered call, as it is printed.
+pub fn call((number, entry): (usize, Entry)) -> output::Call {
     let parse = |text: &str| serde_json::from_str(text).map(contract_names).unwrap_or(Value::Null);
     let (answer, refused, details) = match entry.answer {
         Answer::Value(json) => (parse(&json), None, None),
@@ -154,6 +155,29 @@ fn call((number, entry): (usize, Entry)) -> output::Call {
         refused,
         details,
     }
+}
+
+/// The calls of a run, two lines each.
+pub fn timeline(calls: &[output::Call], session: &Session) -> String {
+    let mut out = String::new();
+    for call in calls {
+        let heard = match &call.refused {
+            Some(refused) => short(refused, EXCERPT_CHARS),
+            None => short(&call.answer.to_string(), EXCERPT_CHARS),
+        };
+        let asked = short(&call.request.to_string(), EXCERPT_CHARS);
+        let _ = writeln!(
+            out,
+            "  {:>3}  {}  {} {asked}\n       -> {heard}",
+            call.number,
+            call.at,
+            line(&call.call)
+        );
+        if let Some(grant) = call.details.as_ref().and_then(|details| details["grant"].as_str()) {
+            let _ = writeln!(out, "       to grant it: {}", line(&session.runnable(grant)));
+        }
+    }
+    out
 }
 
 fn show(it: &IntentShown, session: &Session) -> String {
@@ -175,23 +199,7 @@ fn show(it: &IntentShown, session: &Session) -> String {
     if !it.timeline.is_empty() {
         out += "\nTimeline\n";
     }
-    for call in &it.timeline {
-        let heard = match &call.refused {
-            Some(refused) => short(refused, EXCERPT_CHARS),
-            None => short(&call.answer.to_string(), EXCERPT_CHARS),
-        };
-        let asked = short(&call.request.to_string(), EXCERPT_CHARS);
-        let _ = writeln!(
-            out,
-            "  {:>3}  {}  {} {asked}\n       -> {heard}",
-            call.number,
-            call.at,
-            line(&call.call)
-        );
-        if let Some(grant) = call.details.as_ref().and_then(|details| details["grant"].as_str()) {
-            let _ = writeln!(out, "       to grant it: {}", line(&session.runnable(grant)));
-        }
-    }
+    out += &timeline(&it.timeline, session);
     for approval in &it.approvals {
         let _ =
             write!(out, "\nApproval  {}, asked {}, {}", approval.id, approval.asked, approval.state.name());

@@ -9,6 +9,7 @@ mod inspect;
 mod intent;
 mod mailbox;
 mod output;
+mod replay;
 mod run;
 
 use clap::{Args, Parser, Subcommand};
@@ -79,6 +80,8 @@ enum Verb {
     /// Look at intents, pick them up, retry or cancel them
     #[command(subcommand)]
     Intent(intent::Intent),
+    /// Execute a recorded run once more, and say whether it still follows its record
+    Replay(replay::Replay),
     /// Import mail, list it, list what has left
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -222,6 +225,7 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Run(run) => run.run(session).await,
         Verb::Approval(approval) => approval.run(session).await,
         Verb::Intent(intent) => intent.run(session).await,
+        Verb::Replay(replay) => replay.run(session).await,
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
         Verb::Explain(explain) => explain.run(session),

@@ -237,6 +237,26 @@ pub struct Call {
     pub details: Option<Value>,
 }
 
+/// `replay`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// Id of the intent.
+    pub intent: String,
+    /// SHA-256 of the component it was replayed on.
+    pub agent_digest: String,
+    /// Whether it did what the record says, call by call, to the same end.
+    pub follows: bool,
+    /// Where and how it left the record.
+    pub differs: Option<String>,
+    /// The record: every answer the agent heard, in order.
+    pub timeline: Vec<Call>,
+    /// Numbers of the calls a person's answer was waited for.
+    pub waited_at: Vec<usize>,
+    /// What the replay printed.
+    pub log: String,
+}
+
 /// An installed agent: `agent show`, `agent install`, `agent grant`, `agent revoke`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -458,6 +478,7 @@ mod tests {
             ("approval-list", schemars::schema_for!(Approvals)),
             ("intent-show", schemars::schema_for!(IntentShown)),
             ("intent-list", schemars::schema_for!(Intents)),
+            ("replay", schemars::schema_for!(Replayed)),
             ("agent-show", schemars::schema_for!(Agent)),
             ("agent-list", schemars::schema_for!(Agents)),
             ("agent-remove", schemars::schema_for!(Removed)),

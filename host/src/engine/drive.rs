@@ -86,8 +86,7 @@ impl Engine {
         self.begin(compiled, pickup, ports).run().await
     }
 
-    /// Executes a run once more from its record, with all effects off, and gives how it ended and what it printed. A run
-    /// that makes a call its record does not hold has diverged.
+    /// Executes a run once more from its record and nothing else, and gives how it ended and what it printed.
     ///
     /// # Errors
     ///
@@ -98,15 +97,10 @@ impl Engine {
         pickup: Pickup,
         ports: &Ports,
     ) -> anyhow::Result<(End, String)> {
-        let drive = self.begin(compiled, pickup, ports);
-        let (entries, approvals) = (drive.entries.clone(), drive.approvals.clone());
-        let outcome = drive.segment(entries, drive.durable, approvals, Mode::Branch).await?;
-        let extra = outcome.record.entries.get(drive.durable).map(|entry| Stop::Diverged {
-            call: drive.durable,
-            expected: "nothing more".into(),
-            got: entry.call.clone(),
-        });
-        Ok((extra.map_or(outcome.end, End::Stop), outcome.log))
+        let mut drive = self.begin(compiled, pickup, ports);
+        let entries = take(&mut drive.entries);
+        let outcome = drive.segment(entries, drive.durable, Vec::new(), Mode::Replay).await?;
+        Ok((outcome.end, outcome.log))
     }
 
     fn begin<'a>(&'a self, compiled: &'a Compiled, pickup: Pickup, ports: &'a Ports) -> Drive<'a> {
@@ -183,8 +177,8 @@ impl Drive<'_> {
                 End::Stop(stop @ Stop::Diverged { .. }) => {
                     stopped(Code::ReplayDiverged, stop.to_string(), log, fuel)
                 }
-                End::Stop(stop @ (Stop::Found(_) | Stop::Barred(_))) => {
-                    anyhow::bail!("a live run stopped as a branch does: {stop}")
+                End::Stop(stop @ (Stop::Found(_) | Stop::Barred(_) | Stop::Beyond { .. })) => {
+                    anyhow::bail!("a live run stopped as only a branch or a replay does: {stop}")
                 }
             };
             let waits = match &change {

@@ -19,6 +19,8 @@ pub enum Mode {
     Live,
     /// They run ahead of a person's answer: reads only.
     Branch,
+    /// There are none: the run is shown again from its record.
+    Replay,
 }
 
 /// The time a guest sees: that of its last answer, moved on by its timers. Whole milliseconds.
@@ -196,6 +198,9 @@ impl Journal {
             self.cursor += 1;
             return answer;
         }
+        if self.mode == Mode::Replay {
+            return Err(Stop::Beyond { call: call.name.into(), request }.into());
+        }
         if self.crash_after.is_some_and(|calls| self.cursor >= calls) {
             return Err(Stop::Crashed.into());
         }
@@ -244,8 +249,8 @@ impl Journal {
 
     /// Makes every answer so far durable, together with `change`.
     async fn commit(&mut self, change: Change, at_ms: Millis) -> Result<Committed, ToolError> {
-        if self.mode == Mode::Branch {
-            return Err(anyhow::anyhow!("a branch tried to commit").into());
+        if self.mode != Mode::Live {
+            return Err(anyhow::anyhow!("a branch or a replay tried to commit").into());
         }
         let Owner { intent, generation } = self.owner.clone();
         let entries = self.entries[self.durable..].to_vec();

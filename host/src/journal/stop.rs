@@ -42,6 +42,13 @@ pub enum Stop {
     },
     /// A limit of the journal was reached.
     Limit(Code),
+    /// A replay has come to the end of its record and makes another call.
+    Beyond {
+        /// Which call.
+        call: String,
+        /// Its arguments.
+        request: String,
+    },
     /// Somebody else changed the run, by cancelling it.
     Lost,
     /// A rehearsed crash.
@@ -57,6 +64,7 @@ impl fmt::Display for Stop {
                 write!(f, "call {call}: the journal has {expected}, the agent did {got}")
             }
             Stop::Limit(code) => write!(f, "{code}"),
+            Stop::Beyond { call, .. } => write!(f, "the agent goes on with {call}, where its record ends"),
             Stop::Lost => write!(f, "the run was cancelled"),
             Stop::Crashed => write!(f, "the run crashed, as rehearsed"),
         }

@@ -178,7 +178,14 @@ impl Store {
         .await
     }
 
-    /// The bytes of a component.
+    /// Whether a component is kept: while an agent is installed at its digest, or an intent of it goes on.
+    pub fn keeps(&self, digest: Digest) -> Result<bool> {
+        self.read(|db| {
+            Ok(db.prepare_cached("SELECT 1 FROM component WHERE digest = ?1")?.exists([digest.0])?)
+        })
+    }
+
+    /// The bytes of a component that is kept.
     pub fn component(&self, digest: Digest) -> Result<Vec<u8>> {
         self.read(|db| {
             let sql = "SELECT bytes FROM component WHERE digest = ?1";

@@ -21,10 +21,8 @@ pub struct Stored {
     pub intent: String,
     /// The agent that asks.
     pub agent: String,
-    /// Number of the call that waits for it.
-    pub number: u32,
-    /// Whether a send waits for it that came after a hold.
-    pub parked: bool,
+    /// The arguments of the `approval.request` that waits for it; `None` where a parked send does.
+    pub request: Option<String>,
     /// Who decided, if somebody has.
     pub decided: Option<Decision>,
 }
@@ -355,7 +353,7 @@ fn refusal(found: &Stored, refused: Refused) -> Problem {
 }
 
 const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.digest, approval.action, words, asked_ms, \
-                      expires_ms, intent.id, approval.agent, number, ask_request IS NULL, verdict, decided_ms, \
+                      expires_ms, intent.id, approval.agent, ask_request, verdict, decided_ms, \
                       decided_by, note FROM approval JOIN intent ON intent.seq = approval.intent";
 
 fn find(db: &Connection, tenant: &str, user: &str, id: &str) -> Result<Stored> {
@@ -375,12 +373,12 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         }
         None => None,
     };
-    let decided = match row.get::<_, Option<String>>(12)? {
+    let decided = match row.get::<_, Option<String>>(11)? {
         Some(verdict) => Some(Decision {
             verdict: named(verdict)?,
-            at_ms: row.get(13)?,
-            by: row.get(14)?,
-            note: row.get(15)?,
+            at_ms: row.get(12)?,
+            by: row.get(13)?,
+            note: row.get(14)?,
         }),
         None => None,
     };
@@ -397,8 +395,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         },
         intent: row.get(8)?,
         agent: row.get(9)?,
-        number: row.get(10)?,
-        parked: row.get(11)?,
+        request: row.get(10)?,
         decided,
     })
 }

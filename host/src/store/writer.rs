@@ -39,6 +39,7 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Write<T, F> {
 
     fn finish(self: Box<Self>, failed: Option<&str>) {
         let result = match failed {
+            // Whether a failed commit has reached the disk shows when the database is opened again.
             Some(why) => Err(Error::Fault(anyhow::anyhow!("{why}"))),
             None => self.result.expect("a write runs before it finishes"),
         };
@@ -101,7 +102,7 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
             }
             db.execute_batch("COMMIT")
         })();
-        let failed = committed.err().map(|error| format!("nothing was written: {error}"));
+        let failed = committed.err().map(|error| format!("the commit failed: {error}"));
         ran.into_iter().for_each(|work| work.finish(failed.as_deref()));
         if let Some(why) = failed {
             // After a failed sync the kernel may have dropped what it could not write while calling it clean. What is

@@ -36,7 +36,7 @@ impl Host for View<'_> {
             let action = match (rules::admit(authority, identity, message.clone()), mode) {
                 (Ok(action), Mode::Branch) => return Err(Stop::Found(Box::new(action)).into()),
                 (Err(refusal), Mode::Branch) => return Err(Stop::Barred(refusal).into()),
-                (admitted, Mode::Live) => admitted?,
+                (admitted, Mode::Live | Mode::Replay) => admitted?,
             };
             match judge(approvals, &action, now) {
                 Judgement::Release { approval } => {

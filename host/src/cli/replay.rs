@@ -1,0 +1,64 @@
+//! `countersign replay`: execute a recorded run once more, and say whether it still follows its record.
+
+use super::output::{Exit, Replayed};
+use super::{Session, agent, draw, intent};
+use clap::Args;
+use countersign::agent::Package;
+use countersign::printable::{line, short};
+use countersign::refusals::Result;
+use countersign::tools::approval::REQUEST;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Replay {
+    /// Id of the intent
+    intent: String,
+    /// Another build to replay it on
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+}
+
+impl Replay {
+    pub async fn run(self, session: &Session) -> Result<Exit> {
+        let user = session.user();
+        let other = match &self.agent {
+            Some(file) => Some(Package::read(agent::read(file)?)?),
+            None => None,
+        };
+        let host = session.host().await?;
+        let replay = host.replay(user, &self.intent, other.as_ref()).await?;
+        let recorded = host.show(user, &self.intent)?.intent.digest;
+        let timeline: Vec<_> =
+            host.journal(user, &self.intent)?.into_iter().enumerate().map(intent::call).collect();
+        let replayed = Replayed {
+            intent: self.intent,
+            agent_digest: other.map_or(recorded, |package| package.digest).to_string(),
+            follows: replay.differs.is_none(),
+            differs: replay.differs,
+            waited_at: timeline
+                .iter()
+                .filter(|call| call.call == REQUEST.name)
+                .map(|call| call.number)
+                .collect(),
+            timeline,
+            log: replay.log,
+        };
+        session.answer(&replayed, |it| show(it, session))?;
+        Ok(if replayed.follows { Exit::Done } else { Exit::Stopped })
+    }
+}
+
+fn show(it: &Replayed, session: &Session) -> String {
+    let mut out = format!("Intent    {}\nBuild     sha256:{}\n\nRecord\n", line(&it.intent), it.agent_digest);
+    out += &intent::timeline(&it.timeline, session);
+    let _ = match &it.differs {
+        None => writeln!(out, "\nIt follows the record to its end."),
+        Some(differs) => writeln!(out, "\nIt leaves the record: {}", short(differs, 500)),
+    };
+    if !it.log.is_empty() {
+        out += "\nLog\n";
+        out += &draw::block(it.log.trim_end());
+    }
+    out
+}
