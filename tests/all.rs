@@ -6,6 +6,7 @@ mod support;
 
 mod cli;
 mod crash;
+mod first_agent;
 mod hostile;
 mod install;
 mod mail;

@@ -162,7 +162,7 @@ impl Manifest {
                 Code::InvalidParameter,
                 format!("`{action}` has no parameter `{name}`"),
             )
-            .hint(format!("its schema: {schema}")));
+            .hint(format!("its schema: {}", crate::printable::short(&schema.to_string(), 500))));
         }
         let validator = validator(schema).expect("compiled when the manifest was read");
         let parameters = Value::Object(parameters.clone());
@@ -170,7 +170,7 @@ impl Manifest {
         let at = error.instance_path().to_string();
         let at = if at.is_empty() { "parameters".to_owned() } else { format!("parameter `{}`", &at[1..]) };
         Err(Problem::new(Code::InvalidParameter, format!("{at} of `{action}`: {error}"))
-            .hint(format!("its schema: {schema}")))
+            .hint(format!("its schema: {}", crate::printable::short(&schema.to_string(), 500))))
     }
 
     /// The declared JSON type of a parameter, if there is one.
