@@ -137,6 +137,35 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_recorded_in_the_form_that_lies_in_journals() {
+        // A replay compares them byte for byte: another form would stop every run that waits on some disk.
+        let filter = bindings::messages::messages::Filter { from: None, after: None, limit: Some(1) };
+        let outgoing = bindings::messages::messages::Outgoing {
+            to: vec!["a@b".into()],
+            cc: vec![],
+            bcc: vec![],
+            subject: "s".into(),
+            body: "b".into(),
+            body_kind: None,
+        };
+        let ask = bindings::approval::approval::Ask {
+            action: "a".into(),
+            title: "t".into(),
+            description: "d".into(),
+            details: None,
+        };
+        assert_eq!(serde_json::to_string(&filter).unwrap(), r#"{"from":null,"after":null,"limit":1}"#);
+        assert_eq!(
+            serde_json::to_string(&outgoing).unwrap(),
+            r#"{"to":["a@b"],"cc":[],"bcc":[],"subject":"s","body":"b","body_kind":null}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&ask).unwrap(),
+            r#"{"action":"a","title":"t","description":"d","details":null}"#
+        );
+    }
+
+    #[test]
     fn whatever_changes_the_world_needs_a_capability() {
         for call in ROOMS.iter().flat_map(|room| room.calls) {
             assert!(call.kind == Kind::Read || call.capability.is_some(), "{}", call.name);
