@@ -3,7 +3,7 @@
 mod locks;
 
 use crate::agent::Package;
-use crate::approval::{Verdict, decision::State};
+use crate::approval::{Action, Verdict, decision::State};
 use crate::authority::{Authority, Capability};
 use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
@@ -120,30 +120,49 @@ fn differs(view: &View, end: &End, log: &str) -> Option<String> {
         End::Broken(code, message) => format!("it was stopped: {code}, {message}"),
         End::Stop(stop) => stop.to_string(),
     };
+    let stopped = intent.reason.as_ref().map(|reason| reason.code);
     let same = match (intent.status, end) {
         (Status::Done, End::Card(card)) => intent.card.as_ref() == Some(card),
         (Status::Done, End::Nothing) => intent.card.is_none(),
         (Status::Waiting, End::Stop(Stop::Beyond { call, request })) => {
-            match view.pending().map(|stored| &stored.request) {
-                Some(Some(asked)) => call == REQUEST.name && request == asked,
-                Some(None) => call == SEND.name,
-                None => false,
-            }
+            view.pending().is_some_and(|pending| match &pending.request {
+                Some(asked) => call == REQUEST.name && request == asked,
+                None => {
+                    call == SEND.name && pending.approval.action.as_ref().is_some_and(|a| sends(request, a))
+                }
+            })
         }
         // It was interrupted, or cancelled, wherever it was.
         (Status::Cancelled | Status::Running, End::Stop(Stop::Beyond { .. })) => true,
         (Status::Cancelled | Status::Running, End::Card(_) | End::Nothing | End::Broken(..)) => true,
-        (Status::Stopped, End::Broken(code, _)) => intent.reason.as_ref().is_some_and(|r| r.code == *code),
-        // A limit of the journal, or a divergence, met again.
-        (Status::Stopped, End::Stop(_)) => true,
+        (Status::Stopped, end) => stopped.is_some_and(|code| match (code, end) {
+            (Code::ReplayDiverged, End::Stop(stop)) => matches!(stop, Stop::Diverged { .. }),
+            (Code::TooManyCalls | Code::JournalFull, End::Stop(stop)) => matches!(stop, Stop::Beyond { .. }),
+            // How far a run gets in a time is the machine's.
+            (Code::OutOfTime, end) => !matches!(end, End::Stop(Stop::Diverged { .. })),
+            (code, End::Broken(met, _)) => code == *met,
+            _ => false,
+        }),
         _ => false,
     };
-    let printed = matches!(intent.status, Status::Done | Status::Stopped) && intent.log != log;
+    let comparable =
+        matches!(intent.status, Status::Done | Status::Stopped) && stopped != Some(Code::OutOfTime);
+    let printed = comparable && intent.log != log;
     match (same, printed) {
         (false, _) => Some(ended),
         (true, true) => Some("it printed something else".into()),
         (true, false) => None,
     }
+}
+
+/// Whether the recorded arguments of a send are those of this action.
+fn sends(request: &str, action: &Action) -> bool {
+    let Ok(request) = serde_json::from_str::<Value>(request) else { return false };
+    let list =
+        |name: &str| -> Vec<String> { serde_json::from_value(request[name].clone()).unwrap_or_default() };
+    let (to, cc, bcc) = (list("to"), list("cc"), list("bcc"));
+    let same = Action { to, cc, bcc, ..action.clone() }.canonical() == *action;
+    same && request["subject"] == action.subject && request["body"] == action.body
 }
 
 impl Host {

@@ -198,15 +198,18 @@ fn read(dir: &Dir, path: &Path) -> Sources {
     let opened = dir.open(path).and_then(|file| {
         let received_ms = modified(&file);
         let mut reader = BufReader::new(file);
-        let is_mbox = reader.fill_buf()?.starts_with(b"From ");
-        Ok((reader, is_mbox, received_ms))
+        let start = reader.fill_buf()?;
+        let (is_empty, is_mbox) = (start.is_empty(), start.starts_with(b"From "));
+        Ok((reader, is_empty, is_mbox, received_ms))
     });
     let (reader, is_mbox, received_ms) = match opened {
-        Ok(opened) => opened,
+        // A folder of mail that holds none is often an empty file.
+        Ok((_, true, ..)) => return Box::new(std::iter::empty()),
+        Ok((reader, _, is_mbox, received_ms)) => (reader, is_mbox, received_ms),
         Err(error) => return once(Err(broken(error))),
     };
     if is_mbox {
-        return Box::new(Mbox { reader, name, number: 0, started: false, received_ms });
+        return Box::new(Mbox::new(reader, name, received_ms));
     }
     // One byte more than allowed tells a message that is too large from one that just fits.
     let mut bytes = Vec::new();
@@ -221,14 +224,27 @@ fn read(dir: &Dir, path: &Path) -> Sources {
     once(Ok(Source { name, bytes, unread, received_ms }))
 }
 
-/// The messages of an mbox file: each begins with a line `From `, and such lines inside a message have a `>` before them.
+/// The messages of an mbox file: each begins with a line `From ` at the start of the file or behind an empty line, and such lines
+/// inside a message have a `>` before them.
 struct Mbox<R> {
     reader: R,
     name: String,
     number: usize,
     /// Whether the line that begins the next message has been read.
     started: bool,
+    /// Whether what is read next begins a line.
+    line_start: bool,
+    /// Whether the line before it was empty.
+    after_blank: bool,
+    ended: bool,
     received_ms: Option<Millis>,
+}
+
+impl<R> Mbox<R> {
+    fn new(reader: R, name: String, received_ms: Option<Millis>) -> Mbox<R> {
+        let (number, started, line_start, after_blank, ended) = (0, false, true, true, false);
+        Mbox { reader, name, number, started, line_start, after_blank, ended, received_ms }
+    }
 }
 
 impl<R: BufRead + Send> Iterator for Mbox<R> {
@@ -236,53 +252,58 @@ impl<R: BufRead + Send> Iterator for Mbox<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (mut bytes, mut size, mut failed, mut line) = (Vec::new(), 0u64, None, Vec::new());
-        let mut whole_line = true;
-        loop {
+        while !self.ended {
             line.clear();
             // A file that is one endless line is read in pieces of this size.
             match (&mut self.reader).take(64 * 1024).read_until(b'\n', &mut line) {
-                Ok(0) if !self.started => return None,
                 Ok(0) => {
-                    self.started = false;
+                    self.ended = true;
                     break;
                 }
                 Ok(_) => {}
                 Err(error) => {
                     failed = Some(error.to_string());
-                    self.started = false;
+                    self.ended = true;
                     break;
                 }
             }
-            if whole_line && line.starts_with(b"From ") {
+            let (starts, behind_blank) = (self.line_start, self.after_blank);
+            self.line_start = line.ends_with(b"\n");
+            self.after_blank = starts && matches!(&line[..], b"\n" | b"\r\n");
+            if starts && behind_blank && line.starts_with(b"From ") {
                 if std::mem::replace(&mut self.started, true) {
-                    break;
+                    return Some(self.finish(bytes, size, None));
                 }
                 continue;
             }
-            let quoted = whole_line && line.trim_ascii_start().starts_with(b">") && {
-                let unquoted = line.iter().skip_while(|byte| **byte == b'>').take(5);
-                unquoted.eq(b"From ".iter())
-            };
-            whole_line = line.ends_with(b"\n");
+            let unquoted = line.iter().skip_while(|byte| **byte == b'>').take(5);
+            let quoted = starts && line.starts_with(b">") && unquoted.eq(b"From ".iter());
             size += line.len() as u64;
             if size <= MESSAGE_BYTES_MAX {
                 bytes.extend(&line[usize::from(quoted)..]);
             }
         }
+        std::mem::take(&mut self.started).then(|| self.finish(bytes, size, failed))
+    }
+}
+
+impl<R> Mbox<R> {
+    /// One message, read to its end.
+    fn finish(&mut self, mut bytes: Vec<u8>, size: u64, failed: Option<String>) -> Result<Source, Broken> {
         self.number += 1;
         let name = format!("{}, message {}", self.name, self.number);
-        if size > MESSAGE_BYTES_MAX {
-            failed = Some(format!("larger than {MESSAGE_BYTES_MAX} bytes"));
-        }
-        if let Some(reason) = failed {
-            return Some(Err(Broken { name, reason }));
+        let too_large = (size > MESSAGE_BYTES_MAX).then(|| format!("larger than {MESSAGE_BYTES_MAX} bytes"));
+        if let Some(reason) = failed.or(too_large) {
+            return Err(Broken { name, reason });
         }
         // The empty line before the next message belongs to the file, not to the message.
-        if bytes.ends_with(b"\n\n") {
+        if bytes.ends_with(b"\r\n\r\n") {
+            bytes.truncate(bytes.len() - 2);
+        } else if bytes.ends_with(b"\n\n") {
             bytes.pop();
         }
         let unread = !status_is_read(&bytes);
-        Some(Ok(Source { name, bytes, unread, received_ms: self.received_ms }))
+        Ok(Source { name, bytes, unread, received_ms: self.received_ms })
     }
 }
 
@@ -391,20 +412,48 @@ mod tests {
         assert!(mail.extras.unwrap().len() < 2 * FIELD_BYTES_MAX);
     }
 
+    fn mbox(text: &str) -> Vec<Result<String, String>> {
+        let sources = Mbox::new(text.as_bytes(), "m".into(), None);
+        let text = |source: Source| String::from_utf8(source.bytes).unwrap();
+        sources.map(|source| source.map(text).map_err(|broken| broken.reason)).collect()
+    }
+
     #[test]
     fn an_mbox_is_read_message_by_message_and_a_huge_one_is_passed_over() {
         let huge = "y".repeat(MESSAGE_BYTES_MAX as usize);
-        let text = format!(
-            "From a\nSubject: 1\n\n>From me\n>>From you\n\nFrom b\n{huge}\nFrom c\nSubject: 3\n\nend"
-        );
-        let mbox =
-            Mbox { reader: text.as_bytes(), name: "m".into(), number: 0, started: false, received_ms: None };
-        let read: Vec<_> = mbox.map(|source| source.map(|source| source.bytes)).collect();
-        let bytes = |n: usize| std::str::from_utf8(read[n].as_ref().ok().unwrap()).unwrap();
+        let read = mbox(&format!(
+            "From a\nSubject: 1\n\n>From me\n>>From you\n\nFrom b\n{huge}\n\nFrom c\nSubject: 3\n\nend"
+        ));
         assert_eq!(read.len(), 3);
-        assert_eq!(bytes(0), "Subject: 1\n\nFrom me\n>From you\n");
-        assert!(read[1].as_ref().is_err_and(|broken| broken.reason.contains("larger")));
-        assert_eq!(bytes(2), "Subject: 3\n\nend");
+        assert_eq!(read[0], Ok("Subject: 1\n\nFrom me\n>From you\n".into()));
+        assert!(read[1].as_ref().is_err_and(|reason| reason.contains("larger")));
+        assert_eq!(read[2], Ok("Subject: 3\n\nend".into()));
+    }
+
+    #[test]
+    fn a_line_that_begins_with_from_inside_a_paragraph_splits_nothing() {
+        let body = "Subject: 1\n\nDear x,\nFrom here on it is fine.\n";
+        assert_eq!(mbox(&format!("From a\n{body}\nFrom b\nSubject: 2\n\n")).len(), 2);
+        assert_eq!(mbox(&format!("From a\n{body}"))[0], Ok(body.into()));
+        assert_eq!(mbox("From a\r\nSubject: 1\r\n\r\nx\r\n\r\n")[0], Ok("Subject: 1\r\n\r\nx\r\n".into()));
+        assert_eq!(mbox(""), []);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_on_ends_its_import() {
+        struct Failing(bool);
+        impl std::io::Read for Failing {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(std::io::Error::other("bad sector"));
+                }
+                let text = b"From a\nSubject: 1\n";
+                buffer[..text.len()].copy_from_slice(text);
+                Ok(text.len())
+            }
+        }
+        let sources: Vec<_> = Mbox::new(BufReader::new(Failing(false)), "m".into(), None).take(3).collect();
+        assert!(matches!(&sources[..], [Err(Broken { reason, .. })] if reason == "bad sector"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `countersign demo`: the whole way of an intent, in a throw-away data folder.
 
 use super::output::{Exit, Ran, SentMessage};
-use super::{Session, agent, approval, draw, open, print, say};
+use super::{Session, agent, approval, draw, open, print, quoted, say};
 use clap::Args;
 use countersign::approval::Verdict;
 use countersign::config::Config;
@@ -53,7 +53,8 @@ impl Demo {
         let path = std::env::temp_dir().join(countersign::clock::Clock::system().id("countersign-demo-"));
         let mut folder = Folder { path: path.clone(), keep: false };
         let host = open(path.clone(), Config::default())?;
-        let program = format!("countersign --data {}", path.display());
+        let shown = quoted(&path.to_string_lossy());
+        let program = format!("countersign --data {shown}");
         let (user, quiet) = ("local", session.global.json);
         let tell = |text: &str| {
             if !quiet {
@@ -87,9 +88,9 @@ impl Demo {
             };
             let Some(yes) = verdict else { break };
             folder.keep = false;
-            let (id, shown) = (pending.approval.id.clone(), pending.approval.digest);
+            let (id, drawn) = (pending.approval.id.clone(), pending.approval.digest);
             let verdict = if yes { Verdict::Approve } else { Verdict::Decline };
-            host.decide(user, &id, verdict, shown, &principal(), None).await?;
+            host.decide(user, &id, verdict, drawn, &principal(), None).await?;
             tell(if yes { "Approved. The run goes on.\n" } else { "Declined. The run goes on.\n" });
             view = host.resume(user, &view.intent.id).await?;
         }
@@ -100,8 +101,7 @@ impl Demo {
             let how = format!(
                 "It waits for a person, and costs only disk. Decide with one of\n\n  \
                  {program} approval approve {id} --digest {digest}\n  \
-                 {program} approval decline {id}\n\nand throw it away with\n\n  rm -r {}\n",
-                path.display()
+                 {program} approval decline {id}\n\nand throw it away with\n\n  rm -r {shown}\n"
             );
             // With --json the document stands alone on standard output.
             if quiet { say(&how) } else { print(&how)? }

@@ -45,10 +45,10 @@ pub fn notices(approval: &approval::Approval) -> Vec<String> {
     for word in words.filter(|word| mixes_scripts(word)).take(5) {
         notices.push(format!("Mixes letters that look alike: {}", short(word, 60)));
     }
-    let links: BTreeSet<_> = links(&action.body).collect();
+    let links = links(&action.body);
     if !links.is_empty() {
-        let shown: Vec<_> = links.iter().take(10).map(|host| short(host, 60)).collect();
-        let more = if links.len() > 10 { " and more" } else { "" };
+        let shown: Vec<_> = links.iter().take(HOSTS_MAX).map(|host| short(host, 60)).collect();
+        let more = if links.len() > HOSTS_MAX { " and more" } else { "" };
         notices.push(format!("It links to {}{more}.", shown.join(", ")));
     }
     let lines = action.body.lines().count();
@@ -122,16 +122,40 @@ pub fn approval(approval: &Approval) -> String {
     out
 }
 
-/// The hosts a text links to: whatever a mail program might make something to click on.
-fn links(text: &str) -> impl Iterator<Item = String> {
+/// How much of what follows a link's scheme is looked at: a host name has at most 253 characters.
+const HOST_BYTES_MAX: usize = 256;
+/// How many hosts are named.
+const HOSTS_MAX: usize = 10;
+
+/// The hosts a text links to by `scheme://` or `www.`, and the domains of its `mailto:`. Takes time and memory in proportion to the
+/// text, which is hostile.
+fn links(text: &str) -> BTreeSet<String> {
     let lower = text.to_ascii_lowercase();
-    let schemes = lower.match_indices("://").map(|(at, _)| at + 3);
-    let starts: Vec<_> = schemes.chain(lower.match_indices("www.").map(|(at, _)| at)).collect();
-    let end = |c: char| c.is_whitespace() || "/?#\"'<>)]".contains(c);
-    starts.into_iter().filter_map(move |at| {
-        let host = lower[at..].split(end).next()?.trim_end_matches(['.', ',']);
-        (!host.is_empty()).then(|| host.to_owned())
-    })
+    let end = |c: char| c.is_whitespace() || "/?#\"'<>)];\\".contains(c);
+    let host = |at: usize| {
+        // Browsers read `https:///host` as `https://host`.
+        let rest = lower[at..].trim_start_matches(['/', '\\']);
+        let rest = &rest[..rest.floor_char_boundary(HOST_BYTES_MAX)];
+        let host = rest.split(end).next().unwrap_or_default().trim_end_matches(['.', ',']);
+        host.rsplit('@').next().unwrap_or_default().to_owned()
+    };
+    let mut found = BTreeSet::new();
+    for scheme in ["://", "mailto:"] {
+        for (at, _) in lower.match_indices(scheme) {
+            found.insert(host(at + scheme.len()));
+            if found.len() > HOSTS_MAX + 1 {
+                return found;
+            }
+        }
+    }
+    for (at, _) in lower.match_indices("www.") {
+        found.insert(host(at));
+        if found.len() > HOSTS_MAX + 1 {
+            break;
+        }
+    }
+    found.remove("");
+    found
 }
 
 /// Whether a word mixes Latin letters with Greek or Cyrillic ones, many of which look the same.
@@ -272,9 +296,11 @@ mod tests {
 
     #[test]
     fn links_and_letters_that_look_alike_are_pointed_out() {
-        let found: Vec<_> =
-            links("see https://Evil.example/?q=1, (www.x.org) and mailto:a@b; http://y.z.").collect();
-        assert_eq!(found, ["evil.example", "y.z", "www.x.org"]);
+        let text = "see https://Evil.example/?q=1, (www.x.org) and mailto:a@b.c; http://y.z. <a href=\"https:///w.v\">";
+        let found: Vec<_> = links(text).into_iter().collect();
+        assert_eq!(found, ["b.c", "evil.example", "w.v", "www.x.org", "y.z"]);
+        let many = "www.".repeat(1 << 18);
+        assert!(links(&many).iter().map(String::len).sum::<usize>() <= (HOSTS_MAX + 2) * HOST_BYTES_MAX);
         assert!(mixes_scripts("Gооgle.com") && !mixes_scripts("Google.com") && !mixes_scripts("Привет"));
     }
 

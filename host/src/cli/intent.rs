@@ -79,7 +79,7 @@ pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
         let entries = host.journal(session.user(), &ran.intent)?;
         let grants: BTreeSet<_> = entries.iter().filter_map(cure).collect();
         for grant in grants {
-            let grant = session.runnable(grant);
+            let grant = session.command(grant);
             say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
         }
     }
@@ -174,7 +174,7 @@ pub fn timeline(calls: &[output::Call], session: &Session) -> String {
             line(&call.call)
         );
         if let Some(grant) = call.details.as_ref().and_then(|details| details["grant"].as_str()) {
-            let _ = writeln!(out, "       to grant it: {}", line(&session.runnable(grant)));
+            let _ = writeln!(out, "       to grant it: {}", line(&session.command(grant)));
         }
     }
     out

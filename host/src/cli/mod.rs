@@ -126,14 +126,9 @@ impl Session {
     /// printed can be run as it stands.
     fn program(&self) -> String {
         let mut program = "countersign".to_owned();
-        let mut option = |name: &str, value: &str| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
-            let quoted = value.replace('\'', "'\\''");
-            let value = if value.chars().all(plain) { value.to_owned() } else { format!("'{quoted}'") };
-            program += &format!(" {name} {value}");
-        };
+        let mut option = |name: &str, value: &str| program += &format!(" {name} {}", quoted(value));
         if let Some(data) = &self.global.data
-            && std::env::var_os("COUNTERSIGN_DATA").is_none()
+            && std::env::var_os("COUNTERSIGN_DATA").is_none_or(|set| set != data.as_os_str())
         {
             option("--data", &data.to_string_lossy());
         }
@@ -146,9 +141,15 @@ impl Session {
         program
     }
 
-    /// Commands in a text of ours, written so that they can be run as they stand.
+    /// A text of ours with the commands in it, `countersign …`, written so that they can be run as they stand.
     fn runnable(&self, text: &str) -> String {
-        text.replace("countersign ", &format!("{} ", self.program()))
+        text.replace("`countersign ", &format!("`{} ", self.program()))
+    }
+
+    /// A command of ours, written so that it can be run as it stands.
+    fn command(&self, command: &str) -> String {
+        let arguments = command.strip_prefix("countersign").unwrap_or(command);
+        format!("{}{arguments}", self.program())
     }
 
     /// Prints the answer of a verb: as JSON, or drawn for people.
@@ -158,6 +159,15 @@ impl Session {
             false => draw(value),
         };
         print(&text)
+    }
+}
+
+/// A value as a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+    match !value.is_empty() && value.chars().all(plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', "'\\''")),
     }
 }
 

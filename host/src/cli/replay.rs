@@ -38,7 +38,7 @@ impl Replay {
             differs: replay.differs,
             waited_at: timeline
                 .iter()
-                .filter(|call| call.call == REQUEST.name)
+                .filter(|call| call.call == REQUEST.name && call.refused.is_none())
                 .map(|call| call.number)
                 .collect(),
             timeline,

@@ -98,6 +98,9 @@ impl Engine {
         ports: &Ports,
     ) -> anyhow::Result<(End, String)> {
         let mut drive = self.begin(compiled, pickup, ports);
+        if drive.intent.reason.as_ref().is_some_and(|reason| reason.code == Code::OutOfFuel) {
+            drive.fuel_max = drive.intent.fuel;
+        }
         let entries = take(&mut drive.entries);
         let outcome = drive.segment(entries, drive.durable, Vec::new(), Mode::Replay).await?;
         Ok((outcome.end, outcome.log))

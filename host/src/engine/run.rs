@@ -82,7 +82,7 @@ pub(super) struct Outcome {
 impl Engine {
     /// Executes a segment. Nothing a guest does makes this fail: an error is the host's.
     pub(super) async fn execute(&self, segment: Segment<'_>) -> anyhow::Result<Outcome> {
-        let Segment { compiled, intent, fuel: budget, wall, .. } = segment;
+        let Segment { compiled, intent, fuel: budget, wall, mode, .. } = segment;
         let compiled = compiled.ok_or_else(|| anyhow::anyhow!("a segment without a component"))?;
         let _slot = self.slots.acquire().await?;
         // Counted from here: waiting for a slot is nothing the agent did.
@@ -105,10 +105,11 @@ impl Engine {
         let Run { tools, .. } = store.into_data();
         // A run that ends, in whatever way, before it has repeated its whole record contradicts it.
         let end = match (tools.journal.unreached(), end) {
-            (Some(diverged), End::Card(_) | End::Nothing | End::Broken(Code::Trapped, _)) => {
-                End::Stop(diverged)
-            }
-            (_, end) => end,
+            (_, end @ End::Stop(_)) => end,
+            // Live, the machine may have been slower, or the budget smaller, than when the record was made.
+            (_, end @ End::Broken(Code::OutOfFuel | Code::OutOfTime, _)) if mode != Mode::Replay => end,
+            (Some(diverged), _) => End::Stop(diverged),
+            (None, end) => end,
         };
         Ok(Outcome {
             end,

@@ -16,6 +16,8 @@ const BLOCK: &[&str] =
     &["blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ol", "p", "pre", "table", "ul"];
 /// Elements that have no content and no end tag.
 const VOID: &[&str] = &["br", "hr"];
+/// What is space in HTML and may stand between elements.
+const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
 /// The characters that are written as entities, and may be.
 const ENTITIES: &[&str] = &["&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&nbsp;"];
 
@@ -43,6 +45,7 @@ fn inspect(html: &str) -> Result<(), String> {
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         text(&rest[..at], open.last().copied())?;
+        let before = &html[..html.len() - rest.len() + at];
         let (tag, after) = rest[at + 1..].split_once('>').ok_or("a `<` that starts no tag")?;
         rest = after;
         if let Some(name) = tag.strip_prefix('/') {
@@ -62,6 +65,10 @@ fn inspect(html: &str) -> Result<(), String> {
         if !may_contain(&open, name) {
             let parent = open.last().copied().unwrap_or("body");
             return Err(format!("`<{name}>` inside `<{parent}>`"));
+        }
+        // Wherever it stands, a browser shows it above the other rows.
+        if name == "thead" && !before.trim_end_matches(SPACE).ends_with("<table>") {
+            return Err("`<thead>` that does not come first in its table".into());
         }
         if !VOID.contains(&name) {
             open.push(name);
@@ -105,7 +112,7 @@ fn text(text: &str, parent: Option<&str>) -> Result<(), String> {
         return Err(format!("the control character {}", c.escape_unicode()));
     }
     if let Some(parent @ ("ul" | "ol" | "table" | "thead" | "tbody" | "tr")) = parent
-        && !text.trim_matches([' ', '\n', '\r', '\t']).is_empty()
+        && !text.trim_matches(SPACE).is_empty()
     {
         return Err(format!("text directly inside `<{parent}>`"));
     }
@@ -124,7 +131,10 @@ fn entities(text: &str) -> Result<(), String> {
 fn href(link: &str) -> Result<(), String> {
     let scheme = ["http://", "https://", "mailto:"].iter().any(|scheme| link.starts_with(scheme));
     let plain = link.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>`\\".contains(&b));
-    if !scheme || !plain {
+    // Browsers pass over further slashes and take what follows for the host.
+    let hosts = ["http://", "https://"].iter().filter_map(|scheme| link.strip_prefix(scheme));
+    let no_host = hosts.into_iter().any(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
+    if !scheme || !plain || no_host {
         return Err(format!("the link `{}`", shown(link)));
     }
     entities(link)
@@ -138,7 +148,7 @@ fn shown(text: &str) -> String {
 fn without_frame(body: &str) -> &str {
     let strip = |text, tag: &str| {
         let text: &str = text;
-        let trimmed = text.trim_start();
+        let trimmed = text.trim_start_matches(SPACE);
         match trimmed.get(..tag.len()) {
             Some(head) if head.eq_ignore_ascii_case(tag) => &trimmed[tag.len()..],
             _ => text,
@@ -146,7 +156,7 @@ fn without_frame(body: &str) -> &str {
     };
     let strip_end = |text, tag: &str| {
         let text: &str = text;
-        let trimmed = text.trim_end();
+        let trimmed = text.trim_end_matches(SPACE);
         match trimmed.len().checked_sub(tag.len()).and_then(|at| trimmed.get(at..)) {
             Some(tail) if tail.eq_ignore_ascii_case(tag) => &trimmed[..trimmed.len() - tag.len()],
             _ => text,
@@ -187,6 +197,9 @@ mod tests {
             "<a href=\"/relative\">x</a>",
             "<a href=\"https://x\" title=\"y\">x</a>",
             "<a href='https://x'>x</a>",
+            "<a href=\"https:///evil.example/\">x</a>",
+            "<table><tbody><tr><td>a</td></tr></tbody><thead><tr><th>b</th></tr></thead></table>",
+            "\u{b}<html>x</html>",
             "<a href=\"https://x\ny\">x</a>",
             "<script>x</script>",
             "<style>p{color:#fff}</style>",
