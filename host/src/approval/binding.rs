@@ -174,7 +174,17 @@ mod tests {
     fn approval(id: &str, state: State, binding: Binding, action: Option<Action>) -> Approval {
         let words = Words::new("send_message".into(), "t".into(), "d".into(), None).unwrap();
         let digest = action.as_ref().map_or_else(|| question_digest(&sample(), &words), Action::digest);
-        Approval { id: id.into(), state, binding, digest, action, words, asked_ms: 0, expires_ms: 1_000 }
+        Approval {
+            id: id.into(),
+            state,
+            verdict: None,
+            binding,
+            digest,
+            action,
+            words,
+            asked_ms: 0,
+            expires_ms: 1_000,
+        }
     }
 
     fn other() -> Action {

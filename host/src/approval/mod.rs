@@ -35,6 +35,8 @@ pub struct Approval {
     pub id: String,
     /// Where it is in its life.
     pub state: decision::State,
+    /// What the person answered, if they have. It stays, whatever becomes of the approval afterwards.
+    pub verdict: Option<Verdict>,
     /// What the answer is about.
     pub binding: Binding,
     /// The digest the person decides on.

@@ -386,6 +386,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         approval: Approval {
             id: row.get(0)?,
             state: named(row.get(1)?)?,
+            verdict: decided.as_ref().map(|decided| decided.verdict),
             binding: named(row.get(2)?)?,
             digest: Digest(row.get(3)?),
             action,

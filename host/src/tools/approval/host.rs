@@ -1,7 +1,7 @@
 //! The guest's side of the counter.
 
 use super::{REQUEST, RESULT, View};
-use crate::approval::{ASKS_PER_RUN_MAX, Words, decision::State};
+use crate::approval::{ASKS_PER_RUN_MAX, Verdict, Words, decision::State};
 use crate::clock::{Millis, rfc3339};
 use crate::journal::{Live, Stop, ToolError};
 use crate::refusals::{Code, Refusal};
@@ -18,11 +18,11 @@ impl types::Host for View<'_> {
 impl Host for View<'_> {
     async fn request(&mut self, request: Ask) -> Result<Answer, ToolError> {
         // Never answered here: the decision puts the answer into the journal, and the run is picked up behind it.
-        let asks = self.journal.count(&REQUEST);
+        let too_often = self.journal.has_answered(&REQUEST, ASKS_PER_RUN_MAX);
         let live = async {
             let Ask { action, title, description, details } = request.clone();
             let words = Words::new(action, title, description, details.as_deref())?;
-            if asks >= ASKS_PER_RUN_MAX {
+            if too_often {
                 return Err(too_many(ASKS_PER_RUN_MAX, "in one run", None).into());
             }
             Err::<Live<Answer>, _>(Stop::Ask(Box::new(words)).into())
@@ -39,7 +39,7 @@ impl Host for View<'_> {
                     .with(json!({ "parameter": "approvalId" }))
             })?;
             let decided = approval.state != State::Pending;
-            Ok(Live::answer(decided.then(|| answer(&approval.id, approval.state, approval.asked_ms))))
+            Ok(Live::answer(decided.then(|| answer(&approval.id, approval.verdict, approval.asked_ms))))
         };
         journal.answer(&RESULT, &approval_id, live).await
     }
@@ -53,13 +53,14 @@ pub fn too_many(limit: usize, what: &str, reset_ms: Option<Millis>) -> Refusal {
         .with(json!({ "limit": limit, "remaining": 0, "reset": reset_ms.map(|ms| ms / 1000) }))
 }
 
-/// What the guest hears of a decision. Its time is that of the ask, so that the answer known ahead is the answer.
-pub fn answer(id: &str, state: State, asked: Millis) -> Answer {
-    let reason = (state == State::Expired).then(|| json!({ "reason": "expired" }).to_string());
+/// What the guest hears of a decision; without a verdict, that nobody decided in time. Its time is that of the ask, so that the answer
+/// known ahead is the answer.
+pub fn answer(id: &str, verdict: Option<Verdict>, asked: Millis) -> Answer {
+    let expired = || json!({ "reason": "expired" }).to_string();
     Answer {
-        approved: matches!(state, State::Approved | State::Used),
+        approved: verdict == Some(Verdict::Approve),
         approval_id: id.to_owned(),
         timestamp: rfc3339(asked),
-        extras: reason,
+        extras: verdict.is_none().then(expired),
     }
 }
