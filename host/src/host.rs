@@ -92,11 +92,7 @@ pub struct View {
 impl View {
     /// The approval the intent waits for.
     pub fn pending(&self) -> Option<&Stored> {
-        self.approvals
-            .iter()
-            .rev()
-            .find(|stored| stored.decided.is_none())
-            .filter(|_| self.intent.status == Status::Waiting)
+        self.approvals.iter().find(|stored| stored.approval.state == State::Pending)
     }
 }
 

@@ -3,7 +3,9 @@
 use super::run::{End, Outcome, Segment};
 use super::{Compiled, Engine};
 use crate::approval::binding::{Found, bind, question_digest};
-use crate::approval::{Action, Approval, Binding, PENDING_MS, PENDING_PER_AGENT_MAX, Words, decision::State};
+use crate::approval::{
+    Action, Approval, Binding, PENDING_MS, PENDING_PER_AGENT_MAX, Verdict, Words, decision::State,
+};
 use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::intent::{Intent, Reason, Status};
@@ -220,7 +222,6 @@ impl Drive<'_> {
         mode: Mode,
     ) -> anyhow::Result<Outcome> {
         let segment = Segment {
-            compiled: Some(self.compiled),
             intent: &self.intent,
             identity: self.identity.clone(),
             authority: self.authority.clone(),
@@ -236,7 +237,7 @@ impl Drive<'_> {
             wall: self.wall,
             crash_after: self.ports.crash_after.filter(|_| mode == Mode::Live),
         };
-        self.engine.execute(segment).await
+        self.engine.execute(self.compiled, segment).await
     }
 
     /// Looks ahead and fixes what the answer will be about; or gives the refusal the ask hears.
@@ -250,9 +251,9 @@ impl Drive<'_> {
         let answer = |verdict| serde_json::to_string(&answer(&id, verdict, asked_ms));
         let ask = Ask {
             request: request.to_owned(),
-            yes: answer(State::Approved)?,
-            no: answer(State::Declined)?,
-            expired: answer(State::Expired)?,
+            yes: answer(Some(Verdict::Approve))?,
+            no: answer(Some(Verdict::Decline))?,
+            expired: answer(None)?,
         };
         let mut approval = NewApproval {
             binding: Binding::Hold,
@@ -294,6 +295,7 @@ impl Drive<'_> {
         approvals.push(Approval {
             id: approval.id.clone(),
             state: State::Approved,
+            verdict: Some(Verdict::Approve),
             binding: approval.binding,
             digest: approval.digest,
             action: None,

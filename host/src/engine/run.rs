@@ -51,8 +51,6 @@ pub enum End {
 
 /// A segment about to run.
 pub(super) struct Segment<'a> {
-    /// Always there but in the test that reads the limits back.
-    pub compiled: Option<&'a Compiled>,
     pub intent: &'a Intent,
     pub identity: Identity,
     pub authority: Authority,
@@ -81,9 +79,8 @@ pub(super) struct Outcome {
 
 impl Engine {
     /// Executes a segment. Nothing a guest does makes this fail: an error is the host's.
-    pub(super) async fn execute(&self, segment: Segment<'_>) -> anyhow::Result<Outcome> {
-        let Segment { compiled, intent, fuel: budget, wall, mode, .. } = segment;
-        let compiled = compiled.ok_or_else(|| anyhow::anyhow!("a segment without a component"))?;
+    pub(super) async fn execute(&self, compiled: &Compiled, segment: Segment<'_>) -> anyhow::Result<Outcome> {
+        let Segment { intent, fuel: budget, wall, mode, .. } = segment;
         let _slot = self.slots.acquire().await?;
         // Counted from here: waiting for a slot is nothing the agent did.
         let start = Instant::now();
@@ -103,7 +100,7 @@ impl Engine {
             Err(error) => stopped(error, &log)?,
         };
         let Run { tools, .. } = store.into_data();
-        // A run that ends, in whatever way, before it has repeated its whole record contradicts it.
+        // A run that ends by itself before it has repeated its whole record contradicts it.
         let end = match (tools.journal.unreached(), end) {
             (_, end @ End::Stop(_)) => end,
             // Live, the machine may have been slower, or the budget smaller, than when the record was made.
@@ -306,7 +303,6 @@ mod tests {
             updated_ms: 0,
         };
         let segment = Segment {
-            compiled: None,
             intent: &intent,
             identity: Identity {
                 tenant: "main".into(),

@@ -140,9 +140,9 @@ impl Journal {
         Journal { deadline: Some(deadline), ..self }
     }
 
-    /// How many calls of this kind have been answered.
-    pub fn count(&self, call: &Call) -> usize {
-        self.entries.iter().filter(|entry| entry.call == call.name).count()
+    /// Whether this call has been answered so many times, from 1. Looks no further than it must.
+    pub fn has_answered(&self, call: &Call, times: usize) -> bool {
+        self.entries.iter().filter(|entry| entry.call == call.name).nth(times - 1).is_some()
     }
 
     /// Rehearses a crash: the first live call behind so many answers ends the segment as death would, with nothing
