@@ -9,6 +9,7 @@ mod crash;
 mod first_agent;
 mod hostile;
 mod install;
+mod kit;
 mod mail;
 mod matrix;
 mod scenarios;

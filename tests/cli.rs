@@ -260,7 +260,7 @@ fn every_verb_prints_what_its_schema_promises() {
     let cli = Cli::new();
     let mut checked = BTreeSet::new();
     let mut check = |name: &str, value: Value| {
-        let path = workspace().join("host/schemas").join(format!("{name}.json"));
+        let path = workspace().join("host/cli/schemas").join(format!("{name}.json"));
         let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
@@ -292,6 +292,11 @@ fn every_verb_prints_what_its_schema_promises() {
     check("inspect", cli.json(0, &["inspect", file]));
     check("explain", cli.json(0, &["explain", "TRAPPED"]));
     check("wit", cli.json(0, &["wit"]));
+    let project = cli.scratch().join("project");
+    std::fs::create_dir_all(project.join("scenarios/asks")).unwrap();
+    let scenario = r#"{"about": "It asks.", "action": "send_report"}"#;
+    std::fs::write(project.join("scenarios/asks/scenario.json"), scenario).unwrap();
+    check("test", cli.json(4, &["test", project.to_str().unwrap(), "--agent", file]));
     check("agent-remove", cli.json(0, &["agent", "remove", agent]));
     check("error", cli.run(&["--json", "agent", "show", agent]).json());
     let packed = cli.scratch().join("packed.wasm");
@@ -299,7 +304,7 @@ fn every_verb_prints_what_its_schema_promises() {
     let pack =
         ["agent", "pack", file, "--manifest", manifest.to_str().unwrap(), "-o", packed.to_str().unwrap()];
     check("agent-pack", cli.json(0, &pack));
-    let all: BTreeSet<_> = std::fs::read_dir(workspace().join("host/schemas"))
+    let all: BTreeSet<_> = std::fs::read_dir(workspace().join("host/cli/schemas"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .filter(|name| name.to_str().unwrap().ends_with(".json"))

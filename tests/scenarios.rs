@@ -3,8 +3,9 @@
 use crate::support::{guest, workspace};
 use countersign::refusals::{Audience, Code};
 use countersign::tools::ROOMS;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use countersign_harness::{Case, Went, suite};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The guest a group of scenarios runs against: the scripted agent, where the group is not named after another. Scenarios
 /// that bring their own manifest run against the scripted agent without one.
@@ -17,50 +18,34 @@ fn agent(group: &str) -> PathBuf {
     }
 }
 
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<_> = std::fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    folders
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap().to_str().unwrap().to_owned()
-}
-
-fn cases() -> Vec<(String, PathBuf)> {
-    let groups = folders(&workspace().join("tests/scenarios"));
-    groups.iter().flat_map(|group| folders(group).into_iter().map(|case| (name(group), case))).collect()
+fn cases() -> Vec<Case> {
+    countersign_harness::cases(&workspace().join("tests/scenarios")).unwrap()
 }
 
 #[test]
 fn every_scenario_goes_as_expected() {
-    let queue = Mutex::new(cases());
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let Some((group, case)) = queue.lock().unwrap().pop() else { return };
-                    if let Err(error) = countersign_harness::check(&case, &agent(&group)) {
-                        failures.lock().unwrap().push(format!("{error:#}"));
-                    }
-                }
-            });
+    let mut of_agents: BTreeMap<PathBuf, Vec<Case>> = BTreeMap::new();
+    for case in cases() {
+        let (group, _) = case.name.split_once('/').unwrap();
+        of_agents.entry(agent(group)).or_default().push(case);
+    }
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut failures = Vec::new();
+    for (agent, cases) in of_agents {
+        for outcome in suite(&cases, &std::fs::read(agent).unwrap(), bless, |_| {}) {
+            if let Went::Failed(why) = outcome.went {
+                failures.push(format!("{}: {why}", outcome.name));
+            }
         }
-    });
-    let failures = failures.into_inner().unwrap();
+    }
     assert!(failures.is_empty(), "{} scenarios failed\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
 #[test]
 fn every_room_every_call_and_every_code_an_agent_can_hear_has_a_scenario() {
     let mut all = String::new();
-    for (_, case) in cases() {
-        all += &std::fs::read_to_string(case.join("expected.txt")).unwrap();
+    for case in cases() {
+        all += &std::fs::read_to_string(case.folder.join("expected.txt")).unwrap();
     }
     for call in ROOMS.iter().flat_map(|room| room.calls) {
         assert!(all.contains(&format!(" {} ", call.name)), "no scenario calls {}", call.name);

@@ -10,8 +10,7 @@
     reason = "a benchmark reads the time"
 )]
 
-#[path = "../../tests/support/mod.rs"]
-#[allow(dead_code, reason = "the benchmarks need only the guests")]
+#[path = "../../tests/support/guests.rs"]
 mod support;
 
 use countersign::agent::Package;

@@ -7,6 +7,7 @@ use crate::approval::{Action, Verdict, decision::State};
 use crate::authority::{Authority, Capability};
 use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
+use crate::backends::rehearsal::Rehearsal;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::Digest;
@@ -63,6 +64,8 @@ pub struct Host {
     wall_max: Duration,
     /// Calls after which the next run crashes, as a rehearsal; `usize::MAX` for never.
     crash_after: AtomicUsize,
+    /// Where mail is, once more: as what can be told to fail.
+    mailbox: Arc<Rehearsal<Local>>,
 }
 
 /// What to do with an agent about to be installed.
@@ -176,12 +179,8 @@ impl Host {
         });
         clock.raise(store.latest()?);
         let engine = Engine::new(cache, limits)?;
-        let ports = Ports {
-            clock,
-            ledger: store.clone(),
-            mailbox: Arc::new(Local(store.clone())),
-            crash_after: None,
-        };
+        let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
+        let ports = Ports { clock, ledger: store.clone(), mailbox: mailbox.clone(), crash_after: None };
         let unusable =
             |error: std::io::Error| Problem::new(Code::StoreUnusable, format!("the data folder: {error}"));
         match dir.create_dir_with("sent", DirBuilder::new().mode(0o700)) {
@@ -201,6 +200,7 @@ impl Host {
             sent,
             wall_max: limits.wall_max,
             crash_after: no_crash(),
+            mailbox,
         })
     }
 
@@ -449,11 +449,18 @@ impl Host {
         self.crash_after.store(after_calls, Ordering::Relaxed);
     }
 
+    /// Rehearses an outage: the mailbox fails so many of the next calls to it, those of look-ahead included. For tests of
+    /// agents.
+    pub fn rehearse_backend_errors(&self, calls: usize) {
+        self.mailbox.fail(calls);
+    }
+
     /// The same data folder opened again, as after a restart. Also keeps a database that lies in memory.
     pub fn reopen(self) -> Result<Host> {
-        let Host { config, store, engine, ports, locks, sent, wall_max, .. } = self;
+        let Host { config, store, engine, ports, locks, sent, wall_max, mailbox, .. } = self;
         let engine = engine.restart()?;
-        Ok(Host { config, store, engine, ports, locks, sent, wall_max, crash_after: no_crash() })
+        let crash_after = no_crash();
+        Ok(Host { config, store, engine, ports, locks, sent, wall_max, crash_after, mailbox })
     }
 
     async fn lock(&self, seq: i64, id: &str) -> Result<locks::Lock> {

@@ -5,16 +5,19 @@
 //! over a database in memory, with a clock that stands still and randomness that repeats. When a scenario has come to its
 //! end, its run is replayed from its record, and must not diverge.
 //!
-//! With the environment variable `BLESS` set, `expected.txt` is written instead of compared.
+//! `countersign test` runs the scenarios of a project; it is a door to [`suite`]. From a test of one's own, [`check`] runs one;
+//! with the environment variable `BLESS` set, `expected.txt` is written instead of compared.
 //!
 //! ```no_run
-//! countersign_harness::check("tests/scenarios/declined".as_ref(), "target/agent.wasm".as_ref()).unwrap();
+//! countersign_harness::check("scenarios/declined".as_ref(), "build/agent.wasm".as_ref()).unwrap();
 //! ```
 
 mod scenario;
+mod suite;
 mod transcript;
 
 pub use scenario::{Mail, Scenario, Step};
+pub use suite::{Case, Outcome, Went, cases, suite};
 
 use anyhow::{Context as _, bail};
 use countersign::approval::Verdict;
@@ -41,19 +44,36 @@ const PERSON: &str = "person";
 pub fn check(folder: &Path, agent: &Path) -> anyhow::Result<()> {
     let component = std::fs::read(agent).with_context(|| format!("cannot read {}", agent.display()))?;
     let scenario = Scenario::load(folder)?;
-    let transcript = run(&scenario, component).with_context(|| folder.display().to_string())?;
-    let path = folder.join("expected.txt");
-    if std::env::var_os("BLESS").is_some() {
-        return std::fs::write(&path, transcript).with_context(|| format!("cannot write {}", path.display()));
+    let bless = std::env::var_os("BLESS").is_some();
+    match compare(&scenario, &component, bless).with_context(|| folder.display().to_string())? {
+        Went::Failed(why) => bail!("{}: {why}", folder.display()),
+        Went::Passed | Went::Written => Ok(()),
     }
-    let expected = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}; BLESS=1 writes it", path.display()))?;
-    if expected != transcript {
-        let diff = similar::TextDiff::from_lines(&expected, &transcript);
-        let diff = diff.unified_diff().context_radius(3).header("expected", "happened").to_string();
-        bail!("{}: not what was expected\n{diff}", folder.display());
-    }
-    Ok(())
+}
+
+/// Runs a scenario, and compares what comes of it with `expected.txt` of its folder; or writes that, where it differs.
+fn compare(scenario: &Scenario, component: &[u8], bless: bool) -> anyhow::Result<Went> {
+    let happened = run(scenario, component.to_vec())?;
+    let path = scenario.folder().join("expected.txt");
+    let expected = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        found => Some(found.with_context(|| format!("cannot read {}", path.display()))?),
+    };
+    Ok(match expected {
+        Some(expected) if expected == happened => Went::Passed,
+        _ if bless => {
+            std::fs::write(&path, happened).with_context(|| format!("cannot write {}", path.display()))?;
+            Went::Written
+        }
+        Some(expected) => {
+            let diff = similar::TextDiff::from_lines(&expected, &happened);
+            let diff = diff.unified_diff().context_radius(3).header("expected", "happened").to_string();
+            Went::Failed(format!("not what was expected\n{diff}"))
+        }
+        None => {
+            Went::Failed("there is no expected.txt; `countersign test --bless`, or BLESS=1, writes it".into())
+        }
+    })
 }
 
 /// Runs a scenario against a component, and gives the transcript of what came of it.
@@ -100,6 +120,10 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
     if let Some(calls) = scenario.crash_after {
         transcript.line(&format!("crash after call {calls}"));
         host.rehearse_crash(calls);
+    }
+    if scenario.backend_errors > 0 {
+        transcript.line(&Step::BackendError(scenario.backend_errors).to_string());
+        host.rehearse_backend_errors(scenario.backend_errors);
     }
     transcript.line(&format!("intent {} {}", scenario.action, scenario.parameters_text()));
     let submitted = host
@@ -155,7 +179,11 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
                 host.grant("local", &agent, capabilities, PERSON).await?;
                 continue;
             }
-            Step::Revoke(capabilities) => {
+            Step::BackendError(calls) => {
+                host.rehearse_backend_errors(*calls);
+                continue;
+            }
+            Step::Revoke(capabilities) | Step::Deny(capabilities) => {
                 host.revoke("local", &agent, capabilities).await?;
                 continue;
             }

@@ -55,6 +55,9 @@ pub struct Scenario {
     /// Crashes the first segment after so many answered calls.
     #[serde(default)]
     pub crash_after: Option<usize>,
+    /// The mailbox fails so many calls, from the first segment on.
+    #[serde(default)]
+    pub backend_errors: usize,
     /// What happens after the intent has been submitted.
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -146,6 +149,10 @@ pub enum Step {
     Grant(Vec<Capability>),
     /// `{"revoke": ["messages.send"]}`.
     Revoke(Vec<Capability>),
+    /// `{"deny": ["messages.send"]}`: the same, told as what the agent meets.
+    Deny(Vec<Capability>),
+    /// `"backendError"`, `{"backendError": 2}`: the mailbox fails its next call, or so many.
+    BackendError(usize),
 }
 
 impl TryFrom<Value> for Step {
@@ -165,18 +172,22 @@ impl TryFrom<Value> for Step {
                 "restart" => Ok(Step::Restart),
                 "resume" => Ok(Step::Resume),
                 "cancel" => Ok(Step::Cancel),
+                "backendError" => Ok(Step::BackendError(1)),
                 _ => Err(unknown()),
             };
         }
         let object = value.as_object().filter(|object| object.len() == 1).ok_or_else(unknown)?;
         let (name, what) = object.iter().next().ok_or_else(unknown)?;
+        let count = || what.as_u64().map(|number| number as usize).ok_or_else(unknown);
         let capabilities = || serde_json::from_value(what.clone()).map_err(|error| error.to_string());
         match name.as_str() {
             "advance" => what.as_str().and_then(duration).map(Step::Advance).ok_or_else(unknown),
-            "crashAfter" => what.as_u64().map(|calls| Step::CrashAfter(calls as usize)).ok_or_else(unknown),
+            "crashAfter" => count().map(Step::CrashAfter),
+            "backendError" => count().map(Step::BackendError),
             "mail" => serde_json::from_value(what.clone()).map(Step::Mail).map_err(|error| error.to_string()),
             "grant" => capabilities().map(Step::Grant),
             "revoke" => capabilities().map(Step::Revoke),
+            "deny" => capabilities().map(Step::Deny),
             _ => Err(unknown()),
         }
     }
@@ -213,6 +224,8 @@ impl fmt::Display for Step {
             Step::Mail(mail) => write!(f, "mail arrives: {}", mail.len()),
             Step::Grant(list) => write!(f, "grant {}", names(list)),
             Step::Revoke(list) => write!(f, "revoke {}", names(list)),
+            Step::Deny(list) => write!(f, "deny capability {}", names(list)),
+            Step::BackendError(calls) => write!(f, "backend errors: {calls}"),
         }
     }
 }
@@ -227,8 +240,10 @@ impl Scenario {
         let path = folder.join("scenario.json");
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let scenario: Scenario =
-            serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let place = || format!("in {}", path.display());
+        let scenario: Scenario = serde_path_to_error::deserialize(&mut json).with_context(place)?;
+        json.end().with_context(place)?;
         Ok(Scenario { folder: folder.to_owned(), ..scenario })
     }
 
@@ -282,11 +297,16 @@ mod tests {
         let step = |value: Value| Step::try_from(value);
         assert_eq!(step(json!({"advance": "-72h"})), Ok(Step::Advance(-259_200_000)));
         assert_eq!(step(json!({"crashAfter": 2})), Ok(Step::CrashAfter(2)));
+        assert_eq!(step(json!("backendError")), Ok(Step::BackendError(1)));
+        assert_eq!(step(json!({"backendError": 2})), Ok(Step::BackendError(2)));
+        assert_eq!(step(json!({"deny": ["messages.send"]})), Ok(Step::Deny(vec![Capability::MessagesSend])));
         for bad in [
             json!("sign"),
             json!({"advance": "soon"}),
             json!({"advance": ""}),
             json!({"mail": [{}]}),
+            json!({"deny": ["everything"]}),
+            json!({"backendError": "often"}),
             json!({}),
             json!(1),
         ] {

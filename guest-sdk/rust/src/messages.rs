@@ -15,7 +15,8 @@ impl Messages {
     /// Lists incoming messages, newest first. Needs `messages.read`. Listing does not mark them as read.
     ///
     /// Errors: `CAPABILITY_DENIED` without the capability; `INVALID_PARAMETER` where the filter is malformed;
-    /// `SCOPE_VIOLATION` where it asks for what the manifest's scopes exclude.
+    /// `SCOPE_VIOLATION` where it asks for what the manifest's scopes exclude; `NETWORK_ERROR` where the mailbox cannot be
+    /// reached.
     pub fn list(&self, filter: Filter) -> Result<Vec<Message>, Error> {
         let filter = raw::Filter { from: filter.from, after: filter.after, limit: filter.limit };
         Ok(raw::list(&filter)?.into_iter().map(Message::from).collect())

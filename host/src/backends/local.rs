@@ -2,7 +2,7 @@
 
 use crate::authority::Permit;
 use crate::store::Store;
-use crate::tools::messages::{Listing, Mailbox, Query};
+use crate::tools::messages::{Failed, Listing, Mailbox, Query};
 use std::sync::Arc;
 
 /// The embedded mailbox of every user.
@@ -11,7 +11,8 @@ pub struct Local(pub Arc<Store>);
 impl Mailbox for Local {
     fn list<'a>(&'a self, permit: Permit, tenant: &'a str, user: &'a str, query: Query) -> Listing<'a> {
         // A local read takes microseconds; handing it to another thread would take longer.
-        let found = self.0.mail(tenant, user, permit.scope(), &query).map_err(anyhow::Error::from);
+        let found = self.0.mail(tenant, user, permit.scope(), &query);
+        let found = found.map_err(|error| Failed::Fault(error.into()));
         Box::pin(std::future::ready(found))
     }
 }

@@ -62,6 +62,8 @@ codes! {
         ScopeViolation = "SCOPE_VIOLATION",
         /// No such message, approval or other thing.
         ResourceNotFound = "RESOURCE_NOT_FOUND",
+        /// An external call failed.
+        NetworkError = "NETWORK_ERROR",
         /// Too many requests.
         RateLimitExceeded = "RATE_LIMIT_EXCEEDED",
         /// Anything unexpected.
@@ -134,7 +136,7 @@ codes! {
         ConfigInvalid = "CONFIG_INVALID",
         /// The data folder or its database cannot be used as it is.
         StoreUnusable = "STORE_UNUSABLE",
-        /// The example agent could not be built.
+        /// An agent could not be built, or has not been.
         BuildFailed = "BUILD_FAILED",
         /// A command was used in a way it does not understand.
         Usage = "USAGE",

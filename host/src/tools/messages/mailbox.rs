@@ -2,6 +2,8 @@
 
 use crate::authority::Permit;
 use crate::clock::Millis;
+use crate::journal::ToolError;
+use crate::refusals::{Code, Refusal};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -39,8 +41,30 @@ pub struct Mail {
     pub extras: Option<String>,
 }
 
+/// Why a back end has no answer.
+#[derive(Debug)]
+pub enum Failed {
+    /// What it reaches out to did not answer. The agent is told so, and may go on.
+    Outside(anyhow::Error),
+    /// The host failed, and the agent learns nothing.
+    Fault(anyhow::Error),
+}
+
+impl From<Failed> for ToolError {
+    fn from(failed: Failed) -> ToolError {
+        match failed {
+            Failed::Outside(error) => {
+                tracing::warn!(blame = "operator", "the mailbox cannot be reached: {error:#}");
+                let message = "An external call failed: the mailbox cannot be reached.";
+                Refusal::new(Code::NetworkError, message).into()
+            }
+            Failed::Fault(error) => ToolError::Fault(error),
+        }
+    }
+}
+
 /// What a back end promises for one call.
-pub type Listing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Mail>>> + Send + 'a>>;
+pub type Listing<'a> = Pin<Box<dyn Future<Output = Result<Vec<Mail>, Failed>> + Send + 'a>>;
 
 /// A place where mail is. The local one comes with the host; servers follow.
 pub trait Mailbox: Send + Sync {

@@ -5,7 +5,7 @@ pub mod html;
 mod mailbox;
 pub mod rules;
 
-pub use mailbox::{Listing, Mail, Mailbox, Query};
+pub use mailbox::{Failed, Listing, Mail, Mailbox, Query};
 
 use super::{HasTools, Identity, Room, bindings};
 use crate::approval::Approval;

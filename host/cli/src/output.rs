@@ -1,13 +1,15 @@
-//! What the verbs print with `--json`. The schemas in `host/schemas/` are generated from these types.
+//! What the verbs print with `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
 use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
 use countersign::authority::Capability;
 use countersign::clock::rfc3339;
+use countersign::digest::Digest;
 use countersign::host::{View, letter_name};
 use countersign::intent::{Intent, Status};
 use countersign::refusals::Code;
 use countersign::store::{self, AgentRow, Stored};
 use countersign::tools::messages;
+use countersign_harness::{Outcome, Went};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -257,6 +259,69 @@ pub struct Replayed {
     pub log: String,
 }
 
+/// `test`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tested {
+    /// SHA-256 of the component.
+    pub agent_digest: String,
+    pub passed: usize,
+    pub failed: usize,
+    /// Of these, what happened is what is expected from now on.
+    pub written: usize,
+    /// By name.
+    pub scenarios: Vec<Tried>,
+}
+
+/// One scenario of `test`.
+#[derive(Serialize, JsonSchema)]
+pub struct Tried {
+    /// Its folder below `scenarios/`.
+    pub name: String,
+    /// The sentence it shows to be true; empty where it cannot be read.
+    pub about: String,
+    pub result: TestResult,
+    /// The difference from what was expected, or why it could not be told.
+    pub why: Option<String>,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+/// How a scenario went.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TestResult {
+    Passed,
+    Failed,
+    Written,
+}
+
+impl Tested {
+    pub fn of(outcomes: &[Outcome], agent: Digest) -> Tested {
+        let scenarios: Vec<_> = outcomes.iter().map(Tried::of).collect();
+        let count = |result| scenarios.iter().filter(|tried| tried.result == result).count();
+        Tested {
+            agent_digest: agent.to_string(),
+            passed: count(TestResult::Passed),
+            failed: count(TestResult::Failed),
+            written: count(TestResult::Written),
+            scenarios,
+        }
+    }
+}
+
+impl Tried {
+    fn of(outcome: &Outcome) -> Tried {
+        let (result, why) = match &outcome.went {
+            Went::Passed => (TestResult::Passed, None),
+            Went::Failed(why) => (TestResult::Failed, Some(why.clone())),
+            Went::Written => (TestResult::Written, None),
+        };
+        let (name, about) = (outcome.name.clone(), outcome.about.clone());
+        Tried { name, about, result, why, millis: outcome.millis }
+    }
+}
+
 /// An installed agent: `agent show`, `agent install`, `agent grant`, `agent revoke`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -479,6 +544,7 @@ mod tests {
             ("intent-show", schemars::schema_for!(IntentShown)),
             ("intent-list", schemars::schema_for!(Intents)),
             ("replay", schemars::schema_for!(Replayed)),
+            ("test", schemars::schema_for!(Tested)),
             ("agent-show", schemars::schema_for!(Agent)),
             ("agent-list", schemars::schema_for!(Agents)),
             ("agent-remove", schemars::schema_for!(Removed)),

@@ -161,7 +161,7 @@ fn build() -> Result<PathBuf> {
 
 /// The checkout this program was built from, or the one it is run in.
 fn workspace() -> Option<PathBuf> {
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let here = std::env::current_dir().ok();
     let candidates = here.iter().flat_map(|here| here.ancestors()).chain(built_from);
     candidates.map(Path::to_owned).find(|folder| folder.join("example-agents").join(EXAMPLE).is_dir())

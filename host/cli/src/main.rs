@@ -1,4 +1,6 @@
-//! The command line: one file per verb. Data goes to standard output, talk to standard error.
+//! The command line `countersign`: one file per verb. Data goes to standard output, talk to standard error.
+
+#![forbid(unsafe_code)]
 
 mod agent;
 mod approval;
@@ -7,10 +9,12 @@ mod draw;
 mod explain;
 mod inspect;
 mod intent;
+mod junit;
 mod mailbox;
 mod output;
 mod replay;
 mod run;
+mod test;
 
 use clap::{Args, Parser, Subcommand};
 use countersign::clock::Clock;
@@ -30,6 +34,7 @@ use std::sync::Arc;
 /// Runs untrusted agents; nothing leaves until a person has signed exactly the bytes that will leave.
 #[derive(Parser)]
 #[command(
+    name = "countersign",
     version,
     about,
     propagate_version = true,
@@ -37,7 +42,8 @@ use std::sync::Arc;
     subcommand_required = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 5 done with an error card, 3 waiting for a person, 4 stopped, 6 refused, \
+    after_help = "Exit codes: 0 done, 5 done with an error card, 3 waiting for a person, 4 stopped or a test \
+                        failed, 6 refused, \
                         2 usage, 1 host fault.\nFirst time here? `countersign demo`"
 )]
 struct Cli {
@@ -82,6 +88,8 @@ enum Verb {
     Intent(intent::Intent),
     /// Execute a recorded run once more, and say whether it still follows its record
     Replay(replay::Replay),
+    /// Run the scenarios of a project against its agent
+    Test(test::Test),
     /// Import mail, list it, list what has left
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -204,18 +212,19 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
 }
 
-/// Runs the command and gives its exit code.
-pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("COUNTERSIGN_LOG");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .without_time()
-        .init();
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    // Whatever a scenario rehearses would be warned of, and is in its transcript.
+    let told = if matches!(cli.verb, Verb::Test(_)) { "error" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COUNTERSIGN_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| told.into()))
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
     let session = Session { global: cli.global };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
@@ -236,6 +245,7 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Approval(approval) => approval.run(session).await,
         Verb::Intent(intent) => intent.run(session).await,
         Verb::Replay(replay) => replay.run(session).await,
+        Verb::Test(test) => test.run(session),
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
         Verb::Explain(explain) => explain.run(session),
