@@ -4,7 +4,7 @@ pub mod manifest;
 pub mod package;
 
 pub use manifest::{IntentSpec, Manifest};
-pub use package::Package;
+pub use package::{Package, Parts};
 
 use crate::clock::Millis;
 use crate::digest::Digest;

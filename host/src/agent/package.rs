@@ -8,6 +8,8 @@ use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 /// The custom section that holds the manifest.
 pub const MANIFEST_SECTION: &str = "countersign:manifest";
+/// The custom section that holds the program of an agent that is interpreted.
+pub const PROGRAM_SECTION: &str = "countersign:program";
 /// The largest component, in bytes.
 pub const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How deep modules and components may nest before reading stops.
@@ -82,6 +84,57 @@ impl Package {
         }
         Ok(bytes)
     }
+}
+
+/// A component taken apart: what is compiled, and what is only read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The component without its custom sections. Agents on the same interpreter have the same.
+    pub code: Vec<u8>,
+    /// What the custom section of that name holds; empty where there is none.
+    pub program: Vec<u8>,
+}
+
+impl Parts {
+    /// Takes a component apart. It may be anything: what cannot be read stays where it is, for the compiler to refuse.
+    pub fn of(component: &[u8]) -> Parts {
+        let (head, mut rest) = component.split_at(component.len().min(8));
+        let mut parts = Parts { code: head.to_vec(), program: Vec::new() };
+        while let Some((id, content, tail)) = section(rest) {
+            if id != CUSTOM {
+                parts.code.extend(&rest[..rest.len() - tail.len()]);
+            } else if let Some((name, data)) = sized(content)
+                && name == PROGRAM_SECTION.as_bytes()
+            {
+                parts.program = data.to_vec();
+            }
+            rest = tail;
+        }
+        parts.code.extend(rest);
+        parts
+    }
+}
+
+/// The id of custom sections.
+const CUSTOM: u8 = 0;
+
+/// The first section: its id, its content, and what follows it.
+fn section(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (id, rest) = bytes.split_first()?;
+    let (content, tail) = sized(rest)?;
+    Some((*id, content, tail))
+}
+
+/// So many bytes as their length in LEB128 says, and what follows them.
+fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut length: u64 = 0;
+    for (at, byte) in bytes.iter().enumerate().take(5) {
+        length |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return bytes[at + 1..].split_at_checked(usize::try_from(length).ok()?);
+        }
+    }
+    None
 }
 
 struct Contents {
@@ -215,6 +268,31 @@ mod tests {
         let inner = Package::read(component(&format!("(component {module})"))).unwrap();
         assert_eq!(inner.manifest(None).unwrap().id, "com.x.a");
         assert_eq!(code(component(&format!("(component {module} {module})"))), Code::ManifestInvalid);
+    }
+
+    #[test]
+    fn custom_sections_are_not_compiled() {
+        let plain = component("(component (core module (@custom \"inner\" \"stays\")))");
+        let with = |program: &str| {
+            let mut bytes = plain.clone();
+            let data = program.as_bytes().into();
+            CustomSection { name: PROGRAM_SECTION.into(), data }.append_to_component(&mut bytes);
+            Package::read(bytes).unwrap().pack(MANIFEST).unwrap()
+        };
+        assert_eq!(Parts::of(&with("one")), Parts { code: plain.clone(), program: b"one".to_vec() });
+        assert_eq!(Parts::of(&with("two")).code, plain);
+        assert_eq!(Parts::of(&plain), Parts { code: plain.clone(), program: vec![] });
+    }
+
+    #[test]
+    fn what_is_no_component_is_left_as_it_is() {
+        let whole = component("(component (core module (func)))");
+        for length in 0..whole.len() {
+            assert_eq!(Parts::of(&whole[..length]).code, whole[..length], "cut at {length}");
+        }
+        let mut long = whole.clone();
+        long.extend([0, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+        assert_eq!(Parts::of(&long).code, long);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! From a component to something that can be instantiated in microseconds.
 
 use super::{Engine, Run};
+use crate::agent::Parts;
 use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::AgentPre;
+use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
@@ -16,9 +18,19 @@ use wasmtime::component::Component;
 /// How many compiled components are kept in memory.
 const COMPILED_MAX: usize = 256;
 
-/// A component, compiled and linked.
+/// A component, compiled and linked, and the program it carries.
 pub struct Compiled {
     pub(super) pre: AgentPre<Run>,
+    pub(super) program: Arc<[u8]>,
+}
+
+/// What has been compiled in this process.
+#[derive(Default)]
+pub struct Memory {
+    /// By digest of the component.
+    components: HashMap<Digest, Arc<Compiled>>,
+    /// By digest of what was compiled: agents on the same interpreter share it, and its memory image.
+    code: HashMap<Digest, AgentPre<Run>>,
 }
 
 impl Engine {
@@ -28,16 +40,35 @@ impl Engine {
     ///
     /// `MALFORMED_COMPONENT` where the bytes do not compile, `FOREIGN_IMPORT` and `MISSING_EXPORT` where they do not fit the world.
     pub fn load(&self, digest: Digest, bytes: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Compiled>> {
-        if let Some(compiled) = self.compiled.lock().expect("no holder panics").get(&digest) {
+        if let Some(compiled) = self.compiled.lock().expect("no holder panics").components.get(&digest) {
             return Ok(compiled.clone());
         }
-        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.wasmtime, digest));
+        let Parts { code, program } = Parts::of(&bytes()?);
+        let key = Digest::of(&code);
+        let known = self.compiled.lock().expect("no holder panics").code.get(&key).cloned();
+        let pre = match known {
+            Some(pre) => pre,
+            None => self.link(key, &code)?,
+        };
+        let compiled = Arc::new(Compiled { pre: pre.clone(), program: program.into() });
+        let mut memory = self.compiled.lock().expect("no holder panics");
+        if memory.components.len() >= COMPILED_MAX {
+            *memory = Memory::default();
+        }
+        memory.components.insert(digest, compiled.clone());
+        memory.code.insert(key, pre);
+        Ok(compiled)
+    }
+
+    /// Compiles `code`, whose digest is `key`, or takes what an earlier process compiled, and links it.
+    fn link(&self, key: Digest, code: &[u8]) -> Result<AgentPre<Run>> {
+        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.wasmtime, key));
         let component = match cached {
             Some(component) => component,
             None => {
-                let component = compile(&self.wasmtime, &bytes()?)?;
+                let component = compile(&self.wasmtime, code)?;
                 if let Some(cache) = &self.cache {
-                    cache.put(digest, &component);
+                    cache.put(key, &component);
                 }
                 component
             }
@@ -48,18 +79,12 @@ impl Engine {
             Problem::new(Code::ForeignImport, format!("the component imports what no tool offers: {what}"))
                 .hint(hint)
         })?;
-        let pre = AgentPre::new(pre).map_err(|error| {
+        AgentPre::new(pre).map_err(|error| {
             let what = crate::printable::short(&format!("{error:#}"), 500);
             Problem::new(Code::MissingExport, format!("the component does not fit the world: {what}"))
                 .hint(hint)
-        })?;
-        let compiled = Arc::new(Compiled { pre });
-        let mut memory = self.compiled.lock().expect("no holder panics");
-        if memory.len() >= COMPILED_MAX {
-            memory.clear();
-        }
-        memory.insert(digest, compiled.clone());
-        Ok(compiled)
+                .into()
+        })
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! `compile` turns a component into something that can be instantiated in microseconds; `run` executes one segment of one
 //! run, live or as a branch; `drive` is the loop around it: look ahead when the agent asks, put the run down, or end it.
-//! `limits` is every bound, `wasi` all that a guest gets beside its tools.
+//! `limits` is every bound, `wasi` all that a guest gets beside its tools, `interpreter` what one that is interpreted gets.
 
 mod compile;
 mod drive;
+mod interpreter;
 pub mod limits;
 mod run;
 pub mod wasi;
@@ -18,9 +19,8 @@ use crate::agent::Package;
 use crate::refusals::{Code, Problem, Result};
 use crate::tools;
 use limits::Limits;
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -28,8 +28,8 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     linker: Linker<Run>,
-    /// Components ready to be instantiated, by digest.
-    compiled: Mutex<HashMap<crate::digest::Digest, Arc<Compiled>>>,
+    /// Components ready to be instantiated.
+    compiled: Mutex<compile::Memory>,
     cache: Option<compile::Cache>,
     /// Bounds the segments that execute at once to what the pool can hold.
     slots: tokio::sync::Semaphore,
@@ -51,6 +51,7 @@ impl Engine {
         })?;
         let mut linker = Linker::new(&wasmtime);
         wasi::link(&mut linker)?;
+        interpreter::link(&mut linker)?;
         tools::link(&mut linker)?;
         tick(&wasmtime)?;
         let cache = cache.and_then(|dir| compile::Cache::open(dir, &wasmtime));
@@ -103,6 +104,7 @@ fn is_allowed(import: &str) -> bool {
     let interface = import.split('@').next().unwrap_or_default();
     wasi::ALLOWED.contains(&interface)
         || interface == "countersign:types/types"
+        || interface == interpreter::IMPORT
         || tools::ROOMS.iter().any(|room| room.import == interface)
 }
 

@@ -27,6 +27,9 @@ pub struct Run {
     pub(super) time: RunClock,
     pub(super) start: Millis,
     pub(super) random: Stream,
+    pub(super) log: Log,
+    /// What the component carries for its interpreter.
+    pub(super) program: Arc<[u8]>,
     limiter: Limiter,
 }
 
@@ -85,7 +88,7 @@ impl Engine {
         // Counted from here: waiting for a slot is nothing the agent did.
         let start = Instant::now();
         let log = Log::default();
-        let mut store = self.store(segment, start + wall, &log)?;
+        let mut store = self.store(segment, compiled.program.clone(), start + wall, &log)?;
         let call = async {
             let agent = compiled.pre.instantiate_async(&mut store).await?;
             let (intent, context) = arguments(intent);
@@ -119,7 +122,13 @@ impl Engine {
     }
 
     /// A store with everything the segment owns and every limit set. A test reads them back.
-    fn store(&self, segment: Segment<'_>, deadline: Instant, log: &Log) -> wasmtime::Result<Store<Run>> {
+    fn store(
+        &self,
+        segment: Segment<'_>,
+        program: Arc<[u8]>,
+        deadline: Instant,
+        log: &Log,
+    ) -> wasmtime::Result<Store<Run>> {
         let Segment { intent, fuel, .. } = segment;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES_MAX);
@@ -149,6 +158,8 @@ impl Engine {
             time,
             start: intent.submitted_ms,
             random: Stream::new(intent.seed),
+            log: log.clone(),
+            program,
             limiter: Limiter::default(),
         };
         let mut store = Store::new(&self.wasmtime, run);
@@ -325,7 +336,7 @@ mod tests {
             wall: Duration::from_secs(1),
             crash_after: None,
         };
-        let mut store = engine.store(segment, Instant::now(), &Log::default()).unwrap();
+        let mut store = engine.store(segment, Arc::default(), Instant::now(), &Log::default()).unwrap();
         assert_eq!(store.get_fuel().unwrap(), 77);
         assert_eq!(store.hostcall_fuel(), limits::CALL_BYTES_MAX);
         assert_eq!(store.max_component_handles(), limits::HANDLES_MAX);

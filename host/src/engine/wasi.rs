@@ -144,7 +144,8 @@ impl Pollable for Elapsed {
     async fn ready(&mut self) {}
 }
 
-fn bytes(stream: &mut Stream, len: u64) -> wasmtime::Result<Vec<u8>> {
+/// So many bytes of the run's randomness.
+pub fn bytes(stream: &mut Stream, len: u64) -> wasmtime::Result<Vec<u8>> {
     // Guest-controlled: checked before anything is allocated.
     if len > RANDOM_BYTES_MAX {
         wasmtime::bail!("{len} random bytes were asked for; {RANDOM_BYTES_MAX} is the limit");

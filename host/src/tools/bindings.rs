@@ -4,7 +4,8 @@
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "countersign:agent/agent",
+        // The larger of the two worlds: it is `agent` and what an interpreter imports.
+        world: "countersign:agent/interpreted-agent",
         imports: { default: async | trappable },
         exports: { default: async },
         trappable_error_type: { "countersign:types/types.tool-error" => crate::journal::ToolError },
@@ -12,5 +13,5 @@ mod generated {
     });
 }
 
-pub use generated::countersign::{approval, messages, types::types};
-pub use generated::{Agent, AgentPre};
+pub use generated::countersign::{approval, interpreter, messages, types::types};
+pub use generated::{InterpretedAgent as Agent, InterpretedAgentPre as AgentPre};

@@ -8,6 +8,7 @@ pub mod approval;
 mod bindings;
 pub mod messages;
 
+pub use bindings::interpreter::interpreter;
 pub use bindings::{Agent, AgentPre, types};
 
 use crate::approval::{Action, Approval, BodyKind};
