@@ -189,7 +189,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_text(path: &Path) -> Result<String> {
+pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| {
         Problem::new(Code::ManifestInvalid, format!("{} is not UTF-8 text", path.display())).into()
     })

@@ -63,7 +63,7 @@ impl Inspect {
 }
 
 /// What the component could do if all it declares were granted, and what it cannot do whatever is granted.
-fn powers(package: &Package, manifest: Option<&Manifest>) -> (Vec<String>, Vec<String>) {
+pub fn powers(package: &Package, manifest: Option<&Manifest>) -> (Vec<String>, Vec<String>) {
     let (mut could, mut never) = (Vec::new(), Vec::new());
     for room in ROOMS {
         let imported = package.imports.iter().any(|import| import.split('@').next() == Some(room.import));

@@ -4,6 +4,7 @@
 
 mod agent;
 mod approval;
+mod build;
 mod demo;
 mod draw;
 mod explain;
@@ -90,6 +91,8 @@ enum Verb {
     Replay(replay::Replay),
     /// Run the scenarios of a project against its agent
     Test(test::Test),
+    /// Build the agent of a project, and say what it could ever do
+    Build(build::Build),
     /// Import mail, list it, list what has left
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -188,12 +191,15 @@ fn platform() -> Result<impl etcetera::BaseStrategy> {
 }
 
 fn open(data: PathBuf, config: Config) -> Result<Host> {
-    let cache = match &config.cache {
-        Some(cache) => Some(cache.clone()),
-        None => platform().ok().map(|platform| platform.cache_dir().join("countersign")),
-    };
+    let cache = cache(&config);
     let (clock, limits) = (Arc::new(Clock::system()), Limits::default());
     Host::open(Options { data, config, clock, cache, limits, in_memory: false })
+}
+
+/// Where compiled components are kept.
+fn cache(config: &Config) -> Option<PathBuf> {
+    let platform = || Some(platform().ok()?.cache_dir().join("countersign"));
+    config.cache.clone().or_else(platform)
 }
 
 /// Writes to standard output. A reader that has gone away, as `head` does, is no error.
@@ -246,6 +252,7 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Intent(intent) => intent.run(session).await,
         Verb::Replay(replay) => replay.run(session).await,
         Verb::Test(test) => test.run(session),
+        Verb::Build(build) => build.run(session),
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
         Verb::Explain(explain) => explain.run(session),

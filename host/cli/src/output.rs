@@ -380,6 +380,22 @@ pub struct Removed {
     pub removed: String,
 }
 
+/// `build`.
+#[derive(Serialize, JsonSchema)]
+pub struct Built {
+    pub file: String,
+    /// Id of the agent.
+    pub agent: String,
+    pub version: String,
+    pub digest: String,
+    pub bytes: u64,
+    /// What it could do if everything it declares were granted.
+    pub could: Vec<String>,
+    /// What it can never do, whatever is granted.
+    pub never: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
 /// `agent pack`.
 #[derive(Serialize, JsonSchema)]
 pub struct Packed {
@@ -548,6 +564,7 @@ mod tests {
             ("agent-show", schemars::schema_for!(Agent)),
             ("agent-list", schemars::schema_for!(Agents)),
             ("agent-remove", schemars::schema_for!(Removed)),
+            ("build", schemars::schema_for!(Built)),
             ("agent-pack", schemars::schema_for!(Packed)),
             ("mailbox-import", schemars::schema_for!(Imported)),
             ("mailbox-list", schemars::schema_for!(Messages)),

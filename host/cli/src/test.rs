@@ -1,5 +1,6 @@
 //! `countersign test`: run the scenarios of a project against its agent.
 
+use super::build::Project;
 use super::output::{Exit, TestResult, Tested};
 use super::{Session, agent, junit};
 use clap::Args;
@@ -9,7 +10,7 @@ use countersign::refusals::{Code, Problem, Result};
 use countersign_harness::{Case, cases, suite};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct Test {
@@ -33,11 +34,10 @@ pub struct Test {
 impl Test {
     pub fn run(self, session: &Session) -> Result<Exit> {
         let cases = self.cases()?;
-        let component = match &self.agent {
-            Some(file) => agent::read(file)?,
-            None => component_of(&self.dir)?,
+        let package = match &self.agent {
+            Some(file) => Package::read(agent::read(file)?)?,
+            None => Project::at(&self.dir, None)?.build()?.package,
         };
-        let package = Package::read(component)?;
         let bar = ProgressBar::new(cases.len() as u64);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} scenarios, {elapsed}");
         bar.set_style(style.expect("a constant"));
@@ -75,17 +75,6 @@ impl Test {
         }
         Ok(meant)
     }
-}
-
-/// The component of the project in `dir`.
-fn component_of(dir: &Path) -> Result<Vec<u8>> {
-    let file = dir.join("build").join("agent.wasm");
-    if !file.exists() {
-        return Err(Problem::new(Code::BuildFailed, format!("there is no {}", file.display()))
-            .hint("run `countersign build`, or name a component with `--agent FILE`")
-            .into());
-    }
-    agent::read(&file)
 }
 
 fn show(it: &Tested) -> String {

@@ -1,0 +1,225 @@
+//! `countersign build`: from a project to a component that can be installed.
+
+use super::output::{Built, Exit};
+use super::run::spinner;
+use super::{Session, agent, cache, inspect, say};
+use clap::Args;
+use countersign::agent::{Manifest, Package};
+use countersign::config::Config;
+use countersign::engine::{Engine, limits::Limits};
+use countersign::host::undeclared;
+use countersign::printable::{line, printable};
+use countersign::refusals::{Code, Problem, Result};
+use countersign::tools::ROOMS;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The target of Rust agents.
+pub const TARGET: &str = "wasm32-wasip2";
+/// Names an agent in JavaScript or TypeScript may have, below the project's folder or its `src`.
+const ENTRIES: &[&str] = &["agent.ts", "agent.mts", "agent.js", "agent.mjs"];
+/// Where the component goes, below the project's folder.
+const OUT: &str = "build/agent.wasm";
+
+#[derive(Args)]
+pub struct Build {
+    /// Folder of the project, with `agent.json`; or a JavaScript or TypeScript file
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// The manifest, instead of the `agent.json` beside it
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Where to write the component, instead of `build/agent.wasm` of the project
+    #[arg(short, long, alias = "out", value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Build {
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        let project = Project::at(&self.path, self.manifest)?;
+        let out = self.output.unwrap_or_else(|| project.folder.join(OUT));
+        let built = project.build()?;
+        write(&out, &built.package.bytes)?;
+        let (could, never) = inspect::powers(&built.package, Some(&built.manifest));
+        let built = Built {
+            file: out.display().to_string(),
+            agent: built.manifest.id.clone(),
+            version: built.manifest.version.to_string(),
+            digest: built.package.digest.to_string(),
+            bytes: built.package.bytes.len() as u64,
+            could,
+            never,
+            warnings: built.warnings,
+        };
+        session.answer(&built, show)?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What there is to build.
+pub struct Project {
+    folder: PathBuf,
+    manifest: PathBuf,
+    source: Source,
+}
+
+enum Source {
+    Rust,
+    Script(PathBuf),
+}
+
+/// A component, checked as at installation.
+pub struct Checked {
+    pub package: Package,
+    pub manifest: Manifest,
+    pub warnings: Vec<String>,
+}
+
+impl Project {
+    /// Looks at what lies at `path`.
+    pub fn at(path: &Path, manifest: Option<PathBuf>) -> Result<Project> {
+        let (folder, source) = if path.is_dir() {
+            let scripts = ["", "src"]
+                .into_iter()
+                .flat_map(|below| ENTRIES.iter().map(move |name| path.join(below).join(name)));
+            let script = scripts.into_iter().find(|entry| entry.is_file());
+            let source = match (script, path.join("Cargo.toml").is_file()) {
+                (Some(entry), _) => Source::Script(entry),
+                (None, true) => Source::Rust,
+                (None, false) => {
+                    let what = format!("there is no agent in {}", path.display());
+                    return Err(Problem::new(Code::Usage, what)
+                        .hint("an agent is agent.ts, agent.js or Cargo.toml; `countersign new` makes one")
+                        .into());
+                }
+            };
+            (path.to_owned(), source)
+        } else if path.is_file() {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            (folder.unwrap_or(Path::new(".")).to_owned(), Source::Script(path.to_owned()))
+        } else {
+            let what = format!("{} is not there", path.display());
+            return Err(Problem::new(Code::Usage, what).hint("pass the folder of a project").into());
+        };
+        let manifest = manifest.unwrap_or_else(|| folder.join("agent.json"));
+        if !manifest.is_file() {
+            let what = format!("there is no manifest {}", manifest.display());
+            return Err(Problem::new(Code::ManifestMissing, what)
+                .hint("write agent.json beside the agent, or pass --manifest FILE")
+                .into());
+        }
+        Ok(Project { folder, manifest, source })
+    }
+
+    /// Builds the component, embeds the manifest and checks both as they will be when it is installed.
+    pub fn build(&self) -> Result<Checked> {
+        let text = agent::read_text(&self.manifest)?;
+        let manifest = Manifest::parse(&text)?;
+        let component = match &self.source {
+            Source::Rust => rust(&self.folder)?,
+            Source::Script(entry) => script(entry, &manifest)?,
+        };
+        let package = Package::read(Package::read(component)?.pack(&text)?)?;
+        let spinner = spinner("compiling");
+        let checked = Engine::new(cache(&Config::default()), Limits::default())?.check(&package);
+        spinner.finish_and_clear();
+        checked?;
+        let mut warnings = Vec::new();
+        for (tool, needed) in undeclared(&package, &manifest.capabilities) {
+            let message = format!("it imports {tool} but declares none of: {}", needed.join(", "));
+            return Err(Problem::new(Code::UndeclaredImport, message)
+                .hint("declare the capability in agent.json, or do not use the tool")
+                .into());
+        }
+        for room in ROOMS {
+            let imported = package.imports.iter().any(|import| import.split('@').next() == Some(room.import));
+            for capability in room.calls.iter().filter_map(|call| call.capability) {
+                if !imported && manifest.capabilities.contains(&capability) {
+                    warnings.push(format!("it declares {capability} but never calls what needs it"));
+                }
+            }
+        }
+        Ok(Checked { package, manifest, warnings })
+    }
+}
+
+/// Builds a Rust agent with the author's own toolchain.
+fn rust(folder: &Path) -> Result<Vec<u8>> {
+    let failed = |what: String| {
+        Problem::new(Code::BuildFailed, format!("cannot build {}: {what}", folder.display()))
+            .hint(format!("Rust agents need cargo and `rustup target add {TARGET}`"))
+    };
+    let cargo = Command::new("cargo")
+        .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .current_dir(folder)
+        // The flags of whoever calls are for this machine, not for the guest.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| failed(format!("cargo: {error}")))?;
+    if !cargo.status.success() {
+        return Err(failed(format!("cargo ended with {}", cargo.status)).into());
+    }
+    // The last component named is the project's own: cargo builds what it depends on before it.
+    let files = cargo.stdout.split(|byte| *byte == b'\n').filter_map(|line| {
+        let message: Value = serde_json::from_slice(line).ok()?;
+        let files = message["filenames"].as_array()?;
+        files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+    });
+    match files.last() {
+        Some(file) => agent::read(&file),
+        None => Err(failed("cargo made no component".into())
+            .hint("Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`")
+            .into()),
+    }
+}
+
+/// Builds an agent in JavaScript or TypeScript, with nothing but this program.
+fn script(entry: &Path, manifest: &Manifest) -> Result<Vec<u8>> {
+    let spinner = spinner("building");
+    let allowed = |call: &&countersign::authority::Call| {
+        call.capability.is_none_or(|capability| manifest.capabilities.contains(&capability))
+    };
+    let calls: Vec<_> =
+        ROOMS.iter().flat_map(|room| room.calls).filter(allowed).map(|call| call.name).collect();
+    let built = countersign_js::build(entry, &calls);
+    spinner.finish_and_clear();
+    built.map_err(|problem| {
+        // What is wrong is shown with its lines of source, which an error of one line cannot.
+        say(&printable(problem.message.trim_end()));
+        let first = problem.message.lines().next().unwrap_or_default();
+        Problem::new(Code::BuildFailed, format!("cannot build {}: {first}", entry.display())).into()
+    })
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, bytes)).map_err(|error| {
+        Problem::new(Code::Usage, format!("cannot write {}: {error}", file.display())).into()
+    })
+}
+
+fn show(it: &Built) -> String {
+    for warning in &it.warnings {
+        say(&format!("warning: {}", line(warning)));
+    }
+    let mut out = format!(
+        "Agent     {} {}\nFile      {}\nDigest    sha256:{}\nSize      {} bytes\n",
+        line(&it.agent),
+        line(&it.version),
+        printable(&it.file),
+        it.digest,
+        it.bytes
+    );
+    for (head, lines) in [("It could", &it.could), ("It can never", &it.never)] {
+        let _ = writeln!(out, "\n{head}");
+        for text in lines {
+            let _ = writeln!(out, "  - {}", line(text));
+        }
+    }
+    out
+}
