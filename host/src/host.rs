@@ -243,8 +243,8 @@ impl Host {
         };
         self.engine.check(&package)?;
         let mut warnings = Vec::new();
-        for (tool, needed) in undeclared(&package, &manifest.capabilities) {
-            let message = format!("the agent imports {tool} but declares none of: {}", needed.join(", "));
+        for (call, capability) in undeclared(&package, &manifest.capabilities) {
+            let message = format!("the agent imports {call} but does not declare {capability}");
             if how.strict_imports {
                 let hint = "declare the capability in agent.json, or install without --strict-imports";
                 return Err(Problem::new(Code::UndeclaredImport, message).hint(hint).into());
@@ -621,20 +621,13 @@ pub fn letter_name(message_id: &str) -> String {
     format!("{message_id}.eml")
 }
 
-/// Tools an agent imports of which it declares no capability, with those it could declare.
-pub fn undeclared(package: &Package, capabilities: &[Capability]) -> Vec<(&'static str, Vec<&'static str>)> {
-    let imported = |room: &&crate::tools::Room| {
-        package.imports.iter().any(|import| import.split('@').next() == Some(room.import))
-    };
-    let needed = |room: &crate::tools::Room| -> Vec<Capability> {
-        room.calls.iter().filter_map(|call| call.capability).collect()
-    };
-    ROOMS
-        .iter()
-        .filter(imported)
-        .map(|room| (room.import, needed(room)))
-        .filter(|(_, needed)| !needed.is_empty() && !needed.iter().any(|c| capabilities.contains(c)))
-        .map(|(import, needed)| (import, needed.into_iter().map(Capability::name).collect()))
+/// The guarded and reading calls a component imports without declaring the capability they need.
+pub fn undeclared(package: &Package, capabilities: &[Capability]) -> Vec<(&'static str, Capability)> {
+    let calls = ROOMS.iter().flat_map(|room| room.calls.iter().map(move |call| (room, call)));
+    calls
+        .filter(|(room, call)| package.calls(room.import, &call.function()))
+        .filter_map(|(_, call)| Some((call.name, call.capability?)))
+        .filter(|(_, capability)| !capabilities.contains(capability))
         .collect()
 }
 

@@ -126,21 +126,19 @@ impl Project {
         let checked = Engine::new(cache(&Config::default()), Limits::default())?.check(&package);
         spinner.finish_and_clear();
         checked?;
-        let mut warnings = Vec::new();
-        for (tool, needed) in undeclared(&package, &manifest.capabilities) {
-            let message = format!("it imports {tool} but declares none of: {}", needed.join(", "));
+        if let Some((call, capability)) = undeclared(&package, &manifest.capabilities).first() {
+            let message = format!("it imports {call} but does not declare {capability}");
             return Err(Problem::new(Code::UndeclaredImport, message)
-                .hint("declare the capability in agent.json, or do not use the tool")
+                .hint("declare the capability in agent.json, or leave the call out")
                 .into());
         }
-        for room in ROOMS {
-            let imported = package.imports.iter().any(|import| import.split('@').next() == Some(room.import));
-            for capability in room.calls.iter().filter_map(|call| call.capability) {
-                if !imported && manifest.capabilities.contains(&capability) {
-                    warnings.push(format!("it declares {capability} but never calls what needs it"));
-                }
-            }
-        }
+        let calls = ROOMS.iter().flat_map(|room| room.calls.iter().map(move |call| (room, call)));
+        let warnings = calls
+            .filter(|(room, call)| !package.calls(room.import, &call.function()))
+            .filter_map(|(_, call)| Some((call, call.capability?)))
+            .filter(|(_, capability)| manifest.capabilities.contains(capability))
+            .map(|(call, capability)| format!("it declares {capability} but never calls {}", call.name))
+            .collect();
         Ok(Checked { package, manifest, warnings })
     }
 }
@@ -165,12 +163,12 @@ fn rust(folder: &Path) -> Result<Vec<u8>> {
         return Err(failed(format!("cargo ended with {}", cargo.status)).into());
     }
     // The last component named is the project's own: cargo builds what it depends on before it.
-    let files = cargo.stdout.split(|byte| *byte == b'\n').filter_map(|line| {
+    let mut files = cargo.stdout.split(|byte| *byte == b'\n').filter_map(|line| {
         let message: Value = serde_json::from_slice(line).ok()?;
         let files = message["filenames"].as_array()?;
         files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
     });
-    match files.last() {
+    match files.next_back() {
         Some(file) => agent::read(&file),
         None => Err(failed("cargo made no component".into())
             .hint("Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`")

@@ -39,10 +39,10 @@ impl Inspect {
         if let Err(error) = Engine::new(None, Limits::default())?.check(&package) {
             note(error);
         }
-        for (tool, needed) in
+        for (call, capability) in
             manifest.iter().flat_map(|manifest| undeclared(&package, &manifest.capabilities))
         {
-            let message = format!("it imports {tool} but declares none of: {}", needed.join(", "));
+            let message = format!("it imports {call} but does not declare {capability}");
             note(Problem::new(Code::UndeclaredImport, message).into());
         }
         let (could, never) = powers(&package, manifest.as_ref());
@@ -66,8 +66,8 @@ impl Inspect {
 pub fn powers(package: &Package, manifest: Option<&Manifest>) -> (Vec<String>, Vec<String>) {
     let (mut could, mut never) = (Vec::new(), Vec::new());
     for room in ROOMS {
-        let imported = package.imports.iter().any(|import| import.split('@').next() == Some(room.import));
         for call in room.calls {
+            let imported = package.calls(room.import, &call.function());
             let Some(capability) = call.capability else {
                 if imported {
                     could.push(format!("call {}", call.name));
@@ -76,11 +76,8 @@ pub fn powers(package: &Package, manifest: Option<&Manifest>) -> (Vec<String>, V
             };
             let declared = manifest.is_none_or(|manifest| manifest.capabilities.contains(&capability));
             if !imported || !declared {
-                let why = if imported {
-                    "it does not declare the capability"
-                } else {
-                    "it does not import the tool"
-                };
+                let why =
+                    if imported { "it does not declare the capability" } else { "it does not import it" };
                 never.push(format!("call {}: {why}", call.name));
                 continue;
             }

@@ -12,6 +12,7 @@ mod inspect;
 mod intent;
 mod junit;
 mod mailbox;
+mod new;
 mod output;
 mod replay;
 mod run;
@@ -76,6 +77,8 @@ struct Global {
 enum Verb {
     /// Show the whole way of an intent, in a throw-away data folder
     Demo(demo::Demo),
+    /// Write a project with an agent that builds, and scenarios that pass
+    New(new::New),
     /// Install agents and grant them capabilities
     #[command(subcommand)]
     Agent(agent::Agent),
@@ -246,6 +249,7 @@ fn main() -> ExitCode {
 async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Demo(demo) => demo.run(session).await,
+        Verb::New(new) => new.run(session),
         Verb::Agent(agent) => agent.run(session).await,
         Verb::Run(run) => run.run(session).await,
         Verb::Approval(approval) => approval.run(session).await,

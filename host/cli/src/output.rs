@@ -380,6 +380,18 @@ pub struct Removed {
     pub removed: String,
 }
 
+/// `new`.
+#[derive(Serialize, JsonSchema)]
+pub struct Created {
+    pub folder: String,
+    /// Id of the agent.
+    pub id: String,
+    /// What was written, below the folder.
+    pub files: Vec<String>,
+    /// Commands to go on with.
+    pub next: Vec<String>,
+}
+
 /// `build`.
 #[derive(Serialize, JsonSchema)]
 pub struct Built {
@@ -564,6 +576,7 @@ mod tests {
             ("agent-show", schemars::schema_for!(Agent)),
             ("agent-list", schemars::schema_for!(Agents)),
             ("agent-remove", schemars::schema_for!(Removed)),
+            ("new", schemars::schema_for!(Created)),
             ("build", schemars::schema_for!(Built)),
             ("agent-pack", schemars::schema_for!(Packed)),
             ("mailbox-import", schemars::schema_for!(Imported)),

@@ -4,7 +4,8 @@ use super::Manifest;
 use crate::digest::Digest;
 use crate::refusals::{Code, Problem, Result};
 use wasm_encoder::{ComponentSection as _, CustomSection};
-use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 /// The custom section that holds the manifest.
 pub const MANIFEST_SECTION: &str = "countersign:manifest";
@@ -26,6 +27,8 @@ pub struct Package {
     pub embedded: Option<String>,
     /// Names of what it imports, with versions.
     pub imports: Vec<String>,
+    /// The functions it imports, each with its interface: what it can call at all.
+    pub functions: Vec<(String, String)>,
     /// Names of what it exports.
     pub exports: Vec<String>,
 }
@@ -39,7 +42,15 @@ impl Package {
     /// manifest is embedded.
     pub fn read(bytes: Vec<u8>) -> Result<Package> {
         let Contents { embedded, imports, exports } = inspect(&bytes)?;
-        Ok(Package { digest: Digest::of(&bytes), bytes, embedded, imports, exports })
+        let functions = functions(&bytes, &imports).unwrap_or_default();
+        Ok(Package { digest: Digest::of(&bytes), bytes, embedded, imports, functions, exports })
+    }
+
+    /// Whether it imports the function `name` of `interface`, whatever the version.
+    pub fn calls(&self, interface: &str, name: &str) -> bool {
+        self.functions
+            .iter()
+            .any(|(of, function)| of.split('@').next() == Some(interface) && function == name)
     }
 
     /// The manifest: the embedded one, or `beside` where none is embedded. Where there are both they must be equal.
@@ -221,6 +232,32 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
         return Err(Problem::new(Code::ManifestInvalid, message).into());
     }
     Ok(Contents { embedded: found.pop(), imports, exports })
+}
+
+/// The functions of the interfaces a component imports; none where it is no valid component, as compiling it will tell.
+fn functions(bytes: &[u8], imports: &[String]) -> Option<Vec<(String, String)>> {
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    let mut types = None;
+    for payload in Parser::new(0).parse_all(bytes) {
+        // The bodies of functions are left to the compiler, which has to look at them anyway.
+        if let ValidPayload::End(end) = validator.payload(&payload.ok()?).ok()? {
+            types = Some(end);
+        }
+    }
+    let types = types?;
+    let mut functions = Vec::new();
+    for import in imports {
+        match types.component_item_for_import(import)?.ty {
+            ComponentEntityType::Instance(instance) => {
+                let exports = types.as_ref().get(instance)?.exports.iter();
+                let names = exports.filter(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_)));
+                functions.extend(names.map(|(name, _)| (import.clone(), name.clone())));
+            }
+            ComponentEntityType::Func(_) => functions.push((String::new(), import.clone())),
+            _ => {}
+        }
+    }
+    Some(functions)
 }
 
 #[cfg(test)]

@@ -81,3 +81,26 @@ pub struct Call {
     /// What must be granted before it is admitted.
     pub capability: Option<Capability>,
 }
+
+impl Call {
+    /// The name of the function in WIT: `list-events` where the call is `calendar.listEvents`.
+    pub fn function(&self) -> String {
+        let name = self.name.split_once('.').map_or(self.name, |(_, name)| name);
+        let letters = name.chars().flat_map(|letter| {
+            letter.is_ascii_uppercase().then_some('-').into_iter().chain([letter.to_ascii_lowercase()])
+        });
+        letters.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_named_as_wit_has_it() {
+        let call = |name| Call { name, kind: Kind::Read, capability: None }.function();
+        assert_eq!(call("messages.list"), "list");
+        assert_eq!(call("calendar.listEvents"), "list-events");
+    }
+}

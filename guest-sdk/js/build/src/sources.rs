@@ -118,6 +118,13 @@ impl Gathering {
     /// Reads one module, and says which files it imports.
     fn module(&mut self, path: &Path) -> Result<(Module, Vec<PathBuf>), Problem> {
         let name = self.name(path)?;
+        // The agent may be somebody else's, and its author is not to have whatever the one who builds it can read.
+        let packaged = path.components().any(|part| part.as_os_str() == "node_modules");
+        if !path.starts_with(&self.root) && !packaged {
+            return Err(Problem::new(&format!(
+                "{name}: this file lies outside of the folder of agent.json, and only packages in node_modules may"
+            )));
+        }
         let kind = Kind::of(path).map_err(|sentence| Problem::new(&format!("{name}: {sentence}")))?;
         let source = self.read(path, &name)?;
         let source_type = match kind {
@@ -495,19 +502,25 @@ mod tests {
     fn names_are_relative_to_the_folder_of_the_manifest() {
         let folder = files(&[
             ("work/agent/agent.json", "{}"),
-            ("work/agent/src/main.ts", "import './x'; import '../../lib/y.js'; import 'z'"),
+            ("work/agent/src/main.ts", "import './x'; import '../lib/y.js'; import 'z'"),
             ("work/agent/src/x/index.ts", ""),
-            ("work/lib/y.js", ""),
+            ("work/agent/lib/y.js", ""),
             ("work/node_modules/z/package.json", r#"{"type": "module", "exports": "./z.js"}"#),
             ("work/node_modules/z/z.js", ""),
         ]);
-        let expected = ["src/main.ts", "src/x/index.ts", "../lib/y.js", "../node_modules/z/z.js"];
+        let expected = ["src/main.ts", "src/x/index.ts", "lib/y.js", "../node_modules/z/z.js"];
         assert_eq!(names(&folder, "work/agent/src/main.ts"), expected);
-        fs::remove_file(folder.path().join("work/agent/agent.json")).unwrap();
-        assert_eq!(
-            names(&folder, "work/agent/src/main.ts")[..3],
-            ["main.ts", "x/index.ts", "../../lib/y.js"]
-        );
+    }
+
+    #[test]
+    fn nothing_outside_the_folder_of_the_manifest_is_taken_but_packages() {
+        let folder = files(&[
+            ("work/agent/agent.json", "{}"),
+            ("work/agent/agent.js", "import secret from '../secret.json'"),
+            ("work/secret.json", "{}"),
+        ]);
+        let told = problem(&folder, "work/agent/agent.js");
+        assert!(told.contains("../secret.json") && told.contains("outside"), "{told}");
     }
 
     #[test]

@@ -1,5 +1,11 @@
 //! The committed engine is what its source gives. `BLESS=1` writes it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says why it is skipped"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use wasmtime::{Engine, Instance, Linker, Module, Store};
