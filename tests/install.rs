@@ -335,17 +335,19 @@ fn a_tool_imported_but_not_declared_is_warned_of_and_denied() {
     let undeclared = file(&cli, "it.wasm", rebuilt("guest-script", DECLARED, r#""capabilities": []"#));
     let (code, message) = refused(&cli, &["agent", "install", &undeclared, "--strict-imports"]);
     assert_eq!(code, "UNDECLARED_IMPORT");
-    assert!(message.contains("countersign:messages/messages"), "{message}");
+    assert!(message.contains("imports messages.list but does not declare messages.read"), "{message}");
     assert_eq!(cli.json(0, &["agent", "list"]), json!({ "agents": [] }));
 
     let ended = cli.run(&["agent", "install", &undeclared]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(
-        ended.stderr.starts_with("warning: the agent imports countersign:messages/messages"),
+        ended
+            .stderr
+            .starts_with("warning: the agent imports messages.list but does not declare messages.read"),
         "{ended:?}"
     );
     let warnings = cli.json(0, &["agent", "install", &undeclared])["warnings"].take();
-    assert_eq!(warnings.as_array().unwrap().len(), 1, "{warnings}");
+    assert_eq!(warnings.as_array().unwrap().len(), 2, "{warnings}");
 
     let steps = json!({ "steps": [
         { "call": "messages.list" }, { "call": "messages.send", "with": { "to": ["team@example.com"] } }
@@ -483,13 +485,13 @@ fn inspecting_says_what_an_agent_could_do_and_never_can() {
         "see the real time or real randomness, or outlive its run",
     ];
     let everything = [&[list, send][..], &asks].concat();
-    let undeclared = |call: &str| format!("call {call}: it does not declare the capability");
+    let never = |call: &str| format!("call {call}: it does not import it");
     let rows = [
         ("guest-script", everything.clone(), vec![]),
-        ("guest-misbehaving", everything.clone(), vec![]),
+        ("guest-misbehaving", vec![list, send, asks[0]], vec![]),
         ("guest-frozen", everything, vec![]),
-        ("send-report", [&[send][..], &asks].concat(), vec![undeclared("messages.list")]),
-        ("inbox-digest", vec![list], vec![undeclared("messages.send")]),
+        ("send-report", vec![send, asks[0]], vec![never("messages.list")]),
+        ("inbox-digest", vec![list], vec![never("messages.send")]),
     ];
     for (package, could, never) in rows {
         let shown = cli.json(0, &["inspect", guest(package).to_str().unwrap()]);

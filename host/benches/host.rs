@@ -260,6 +260,7 @@ fn main() {
     durable(&mut table, criterion, &runtime, folder.path(), &bytes);
     listing(&mut table, criterion, &runtime, folder.path());
     resuming(&mut table, criterion, &runtime, folder.path(), &bytes);
+    languages(&mut table, criterion, &runtime, folder.path());
     criterion.final_summary();
 
     table.print(&[
@@ -275,7 +276,67 @@ fn main() {
         ("resume at 3 calls", None, ""),
         ("resume at 30 calls", Some("resume at 3 calls"), ""),
         ("resume at 300 calls", Some("resume at 3 calls"), ""),
+        ("Rust, trivial intent", None, ""),
+        ("JavaScript, trivial intent", Some("Rust, trivial intent"), "(goal: 300 us more)"),
+        ("Rust, ask with look-ahead", None, ""),
+        ("JavaScript, ask with look-ahead", Some("Rust, ask with look-ahead"), "(two segments)"),
+        ("Rust, resume at 3 calls", None, ""),
+        ("JavaScript, resume at 3 calls", Some("Rust, resume at 3 calls"), ""),
+        ("Rust, install", None, "(compiled anew)"),
+        ("JavaScript, install", Some("Rust, install"), "(compiled anew; goal: 3 s)"),
+        ("JavaScript, install another", Some("Rust, install"), "(the engine is compiled already)"),
     ]);
+}
+
+/// The same agent in each language: what it weighs, what installing it takes, and what a run costs.
+fn languages(table: &mut Table, criterion: &mut Criterion, runtime: &Runtime, folder: &Path) {
+    struct Names {
+        trivial: &'static str,
+        ask: &'static str,
+        resume: &'static str,
+        install: &'static str,
+    }
+    let rust = Names {
+        trivial: "Rust, trivial intent",
+        ask: "Rust, ask with look-ahead",
+        resume: "Rust, resume at 3 calls",
+        install: "Rust, install",
+    };
+    let javascript = Names {
+        trivial: "JavaScript, trivial intent",
+        ask: "JavaScript, ask with look-ahead",
+        resume: "JavaScript, resume at 3 calls",
+        install: "JavaScript, install",
+    };
+    for (guest, names) in [("guest-script", rust), ("guest-script-js", javascript)] {
+        let package = Package::read(std::fs::read(support::guest(guest)).unwrap()).unwrap();
+        println!("{guest}: {} bytes", package.bytes.len());
+        drive(table, criterion, runtime, &package, names.trivial, json!([]), Driven::Ended);
+        drive(table, criterion, runtime, &package, names.ask, json!([ask(), send()]), Driven::Waiting);
+        table.measure(criterion, names.install, || {
+            let engine = Engine::new(None, Limits::default()).unwrap();
+            timed(|| engine.check(&package).unwrap())
+        });
+        let host = host(&folder.join(guest));
+        let grants = vec![Capability::MessagesRead, Capability::MessagesSend];
+        let install = Install { grants, ..Install::default() };
+        let agent = runtime.block_on(host.install("local", package.bytes, install, "bench")).unwrap().0;
+        let steps = vec![json!({"call": "messages.list"}), json!({"call": "messages.list"}), ask(), send()];
+        let agent = agent.installed.manifest.id;
+        let submitted = host.submit("local", &agent, "script", parameters(Value::Array(steps)), None);
+        let waiting = runtime.block_on(submitted).unwrap();
+        assert_eq!(waiting.intent.status, Status::Waiting);
+        table.measure(criterion, names.resume, || {
+            timed(|| runtime.block_on(host.replay("local", &waiting.intent.id, None)).unwrap())
+        });
+    }
+    let known = Package::read(std::fs::read(support::guest("guest-script-js")).unwrap()).unwrap();
+    let other = Package::read(std::fs::read(support::guest("send-report-js")).unwrap()).unwrap();
+    table.measure(criterion, "JavaScript, install another", || {
+        let engine = Engine::new(None, Limits::default()).unwrap();
+        engine.check(&known).unwrap();
+        timed(|| engine.check(&other).unwrap())
+    });
 }
 
 fn engine_alone(table: &mut Table, criterion: &mut Criterion, runtime: &Runtime, package: &Package) {
@@ -284,30 +345,41 @@ fn engine_alone(table: &mut Table, criterion: &mut Criterion, runtime: &Runtime,
         timed(|| runtime.block_on(floor.run("script", "{\"steps\":[]}")))
     });
 
+    drive(table, criterion, runtime, package, "engine, trivial intent", json!([]), Driven::Ended);
+    let steps = json!([ask(), send()]);
+    drive(table, criterion, runtime, package, "engine, ask with look-ahead", steps, Driven::Waiting);
+}
+
+/// Measures a run of the scripted agent on the engine alone.
+fn drive(
+    table: &mut Table,
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    package: &Package,
+    name: &'static str,
+    steps: Value,
+    expected: Driven,
+) {
     let engine = Engine::new(None, Limits::default()).unwrap();
     let compiled = engine.load(package.digest, || Ok(package.bytes.clone())).unwrap();
     let mailbox = Arc::new(Local(Arc::new(Store::in_memory().unwrap())));
     let ports =
         Ports { clock: Arc::new(Clock::system()), ledger: Arc::new(Nowhere), mailbox, crash_after: None };
-    let mut drive = |name, steps: Value, expected| {
-        let intent = intent(package, parameters(steps));
-        table.measure(criterion, name, || {
-            let grants = BTreeSet::from([Capability::MessagesSend]);
-            let pickup = Pickup {
-                intent: intent.clone(),
-                entries: vec![],
-                approvals: vec![],
-                authority: Authority::new("test.agent.script".into(), grants, BTreeMap::new()),
-                from: "local@localhost".into(),
-            };
-            timed(|| {
-                let driven = runtime.block_on(engine.drive(&compiled, pickup, &ports)).unwrap();
-                assert_eq!(driven, expected);
-            })
-        });
-    };
-    drive("engine, trivial intent", json!([]), Driven::Ended);
-    drive("engine, ask with look-ahead", json!([ask(), send()]), Driven::Waiting);
+    let intent = intent(package, parameters(steps));
+    table.measure(criterion, name, || {
+        let grants = BTreeSet::from([Capability::MessagesSend]);
+        let pickup = Pickup {
+            intent: intent.clone(),
+            entries: vec![],
+            approvals: vec![],
+            authority: Authority::new("test.agent.script".into(), grants, BTreeMap::new()),
+            from: "local@localhost".into(),
+        };
+        timed(|| {
+            let driven = runtime.block_on(engine.drive(&compiled, pickup, &ports)).unwrap();
+            assert_eq!(driven, expected);
+        })
+    });
 }
 
 fn durable(table: &mut Table, criterion: &mut Criterion, runtime: &Runtime, folder: &Path, bytes: &[u8]) {

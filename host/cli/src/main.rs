@@ -274,6 +274,8 @@ fn wit(session: &Session) -> Result<Exit> {
             include_str!("../../../wit/deps/messages/messages.wit"),
             "\n// wit/deps/approval/approval.wit\n",
             include_str!("../../../wit/deps/approval/approval.wit"),
+            "\n// wit/deps/interpreter/interpreter.wit\n",
+            include_str!("../../../wit/deps/interpreter/interpreter.wit"),
             "\n// wit/agent.wit\n",
             include_str!("../../../wit/agent.wit"),
         )

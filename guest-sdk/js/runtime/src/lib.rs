@@ -9,7 +9,7 @@ mod bundle;
 mod engine;
 mod natives;
 
-#[allow(missing_docs, reason = "documented in the WIT they are generated from")]
+#[allow(missing_docs, clippy::too_many_arguments, reason = "generated from the WIT, which documents them")]
 mod bindings {
     wit_bindgen::generate!({ path: "../../../wit", world: "countersign:agent/interpreted-agent", generate_all });
 }
