@@ -188,6 +188,119 @@ declare global {
     /** The bad addresses, the parameter at fault, the cure. */
     readonly details?: JsonObject;
   }
+
+  // What an agent finds beside the language. It is all there is: there is no page and no Node.js.
+
+  /** Writes lines into the log of the run. */
+  interface Console {
+    log(...values: unknown[]): void;
+    info(...values: unknown[]): void;
+    debug(...values: unknown[]): void;
+    warn(...values: unknown[]): void;
+    error(...values: unknown[]): void;
+    trace(...values: unknown[]): void;
+    dir(value: unknown): void;
+    assert(condition?: boolean, ...values: unknown[]): void;
+    group(...values: unknown[]): void;
+    groupEnd(): void;
+    count(label?: string): void;
+    time(label?: string): void;
+    timeLog(label?: string, ...values: unknown[]): void;
+    timeEnd(label?: string): void;
+  }
+  var console: Console;
+
+  /** Calls back after so many milliseconds of the run's clock, which moves on its own: nobody waits for them. */
+  function setTimeout<Rest extends unknown[]>(callback: (...rest: Rest) => void, delay?: number, ...rest: Rest): number;
+  function setInterval<Rest extends unknown[]>(callback: (...rest: Rest) => void, delay?: number, ...rest: Rest): number;
+  function clearTimeout(id?: number): void;
+  function clearInterval(id?: number): void;
+  function queueMicrotask(callback: () => void): void;
+
+  function structuredClone<Value>(value: Value): Value;
+  /** @throws DOMException where the text is not base64 */
+  function atob(text: string): string;
+  /** @throws DOMException where a character is above U+00FF */
+  function btoa(text: string): string;
+  /** There is no network: throws `CAPABILITY_DENIED`. */
+  function fetch(...request: unknown[]): Promise<never>;
+
+  /** Randomness of the run: it repeats when the run is replayed. */
+  interface Crypto {
+    getRandomValues<Integers extends
+      | Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Uint32Array
+      | BigInt64Array | BigUint64Array>(array: Integers): Integers;
+    randomUUID(): `${string}-${string}-${string}-${string}-${string}`;
+  }
+  var crypto: Crypto;
+
+  /** The run's clock, which stands while the agent computes. */
+  interface Performance {
+    /** Milliseconds since the run began. */
+    now(): number;
+    readonly timeOrigin: number;
+  }
+  var performance: Performance;
+
+  class DOMException extends Error {
+    constructor(message?: string, name?: string);
+    readonly code: number;
+  }
+
+  class TextEncoder {
+    readonly encoding: "utf-8";
+    encode(input?: string): Uint8Array;
+    encodeInto(source: string, destination: Uint8Array): { read: number; written: number };
+  }
+
+  class TextDecoder {
+    /** @throws RangeError for any encoding but UTF-8 */
+    constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+    readonly encoding: "utf-8";
+    readonly fatal: boolean;
+    readonly ignoreBOM: boolean;
+    /** @throws TypeError where `fatal` and the bytes are not UTF-8 */
+    decode(input?: ArrayBuffer | ArrayBufferView): string;
+  }
+
+  class URLSearchParams {
+    constructor(init?: string | Record<string, string> | Iterable<[string, string]>);
+    readonly size: number;
+    append(name: string, value: string): void;
+    delete(name: string, value?: string): void;
+    get(name: string): string | null;
+    getAll(name: string): string[];
+    has(name: string, value?: string): boolean;
+    set(name: string, value: string): void;
+    sort(): void;
+    forEach(callback: (value: string, name: string, params: URLSearchParams) => void, self?: unknown): void;
+    entries(): IterableIterator<[string, string]>;
+    keys(): IterableIterator<string>;
+    values(): IterableIterator<string>;
+    [Symbol.iterator](): IterableIterator<[string, string]>;
+    toString(): string;
+  }
+
+  class URL {
+    /** @throws TypeError where it is no URL */
+    constructor(url: string | URL, base?: string | URL);
+    static canParse(url: string | URL, base?: string | URL): boolean;
+    static parse(url: string | URL, base?: string | URL): URL | null;
+    href: string;
+    readonly origin: string;
+    protocol: string;
+    username: string;
+    password: string;
+    host: string;
+    hostname: string;
+    port: string;
+    pathname: string;
+    search: string;
+    hash: string;
+    readonly searchParams: URLSearchParams;
+    toString(): string;
+    toJSON(): string;
+  }
 }
 
 /** What `handleIntent` answers with; nothing means done without a card. */

@@ -191,16 +191,27 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         view = host.resume("local", &id).await?;
         transcript.state(&view);
     }
-    finish(&host, &view, &mut transcript).await?;
+    finish(&host, &view, scenario.unknown_fields, &mut transcript).await?;
     Ok(transcript.text())
 }
 
 /// Adds the record of the run to the transcript, and replays it.
-async fn finish(host: &Host, view: &View, transcript: &mut Transcript) -> anyhow::Result<()> {
+async fn finish(
+    host: &Host,
+    view: &View,
+    unknown_fields: bool,
+    transcript: &mut Transcript,
+) -> anyhow::Result<()> {
     let id = &view.intent.id;
     transcript.calls(&host.journal("local", id)?);
     transcript.sent(&host.sent("local")?);
     transcript.log(&view.intent.log);
+    // The host drops them and goes on; an author wants to know.
+    let dropped =
+        view.intent.log.lines().find(|line| line.starts_with("[countersign] dropped the unknown field"));
+    if let Some(dropped) = dropped.filter(|_| !unknown_fields) {
+        bail!("{dropped}; set \"unknownFields\": true where that is meant\n{}", transcript.text());
+    }
     if let Some(difference) = host.replay("local", id, None).await?.differs {
         bail!("the replay diverged: {difference}\n{}", transcript.text());
     }

@@ -58,6 +58,9 @@ pub struct Scenario {
     /// The mailbox fails so many calls, from the first segment on.
     #[serde(default)]
     pub backend_errors: usize,
+    /// Whether a card may have fields no card has, which are dropped; otherwise the scenario fails.
+    #[serde(default)]
+    pub unknown_fields: bool,
     /// What happens after the intent has been submitted.
     #[serde(default)]
     pub steps: Vec<Step>,

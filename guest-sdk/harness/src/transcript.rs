@@ -9,6 +9,7 @@ use countersign::intent::Status;
 use countersign::journal::{Answer, Entry};
 use countersign::refusals::{Error, Result};
 use countersign::store::{Sent, Stored};
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// How much of a request or an answer is shown.
@@ -61,7 +62,7 @@ impl Transcript {
         self.shown = view.approvals.len();
         if intent.status == Status::Done {
             match &intent.card {
-                Some(card) => self.inner(&format!("card {card}")),
+                Some(card) => self.inner(&format!("card {}", ordered(card))),
                 None => self.inner("no card"),
             }
         }
@@ -188,6 +189,20 @@ fn find_id(text: &str) -> Option<(usize, &'static str)> {
             id.is_some_and(|id| id.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
         })
         .min()
+}
+
+/// A card with its kind and title first and everything else by name: the order is the language's, not the agent's.
+fn ordered(card: &Value) -> Value {
+    match card {
+        Value::Object(members) => {
+            let mut members: Vec<_> =
+                members.iter().map(|(name, value)| (name.clone(), ordered(value))).collect();
+            members.sort_by_key(|(name, _)| (name != "type", name != "title", name.clone()));
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(items) => items.iter().map(ordered).collect(),
+        other => other.clone(),
+    }
 }
 
 fn excerpt(json: &str) -> String {

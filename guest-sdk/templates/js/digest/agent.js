@@ -29,8 +29,8 @@ function digest(messages) {
   return {
     type: "summary",
     title: unread.length === 0 ? "Nothing is unread" : `${unread.length} unread`,
-    footer: `Messages looked at: ${messages.length}`,
     items: unread.map(item),
+    footer: `Messages looked at: ${messages.length}`,
   };
 }
 
@@ -39,5 +39,5 @@ function digest(messages) {
  * @returns {Item}
  */
 function item({ from, subject, timestamp }) {
-  return { metadata: timestamp, subtitle: from, title: subject || "(no subject)" };
+  return { title: subject || "(no subject)", subtitle: from, metadata: timestamp };
 }

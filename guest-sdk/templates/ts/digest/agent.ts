@@ -17,11 +17,11 @@ function digest(messages: Message[]): Card {
   return {
     type: "summary",
     title: unread.length === 0 ? "Nothing is unread" : `${unread.length} unread`,
-    footer: `Messages looked at: ${messages.length}`,
     items: unread.map(item),
+    footer: `Messages looked at: ${messages.length}`,
   };
 }
 
 function item({ from, subject, timestamp }: Message): Item {
-  return { metadata: timestamp, subtitle: from, title: subject || "(no subject)" };
+  return { title: subject || "(no subject)", subtitle: from, metadata: timestamp };
 }

@@ -29,7 +29,7 @@ export async function handleIntent({ intent, tools }: Input): Promise<Card> {
 function triage(messages: Message[]): Card {
   const groups = GROUPS.map((group) => messages.filter((message) => groupOf(message) === group));
   const counts = groups.map((members, number) => `${GROUPS[number]}: ${members.length}`);
-  return { type: "list", title: "Recent mail", footer: counts.join(", "), items: groups.flat().map(item) };
+  return { type: "list", title: "Recent mail", items: groups.flat().map(item), footer: counts.join(", ") };
 }
 
 function groupOf({ from, subject, body }: Message): string {
@@ -42,12 +42,12 @@ function item(message: Message): Item {
   const { from, subject } = message;
   const group = groupOf(message);
   // Pressing the item submits the intent `reply` with these parameters.
-  const action = { action: "reply", label: "Reply", params: { from, subject } };
+  const action = { label: "Reply", action: "reply", params: { from, subject } };
   return {
-    action: group === "needs an answer" ? action : undefined,
-    metadata: group,
-    subtitle: from,
     title: subject || "(no subject)",
+    subtitle: from,
+    metadata: group,
+    action: group === "needs an answer" ? action : undefined,
   };
 }
 
