@@ -2,7 +2,7 @@
 
 mod guests;
 
-pub use guests::{guest, workspace};
+pub use guests::{guest, scripted, workspace};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
