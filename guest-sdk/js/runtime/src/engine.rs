@@ -166,22 +166,22 @@ impl Loader for Sources {
 }
 
 /// Runs the agent until it has answered.
-pub fn run(bundle: &Bundle, intent: &Intent, context: &Context) -> Result<Option<Card>, ToolError> {
+pub fn run(bundle: Bundle, intent: &Intent, context: &Context) -> Result<Option<Card>, ToolError> {
     RUNNING.set(true);
-    let Some(entry) = bundle.modules.first() else {
-        return Err(error("INTERNAL_ERROR", "There is no module."));
+    let Some(entry) = bundle.modules.first().map(|part| part.name.clone()) else {
+        return Err(error("INTERNAL_ERROR", "The program has no module."));
     };
     PARTS.set(Parts {
         sources: HashMap::new(),
-        imports: imports(bundle),
-        compiled: bundle.modules.iter().map(|part| (part.name.clone(), part.code.clone())).collect(),
+        imports: imports(&bundle),
+        compiled: bundle.modules.into_iter().map(|part| (part.name, part.code)).collect(),
     });
     with(|ctx, prelude| {
         let answer = (|| -> rquickjs::Result<Option<Object>> {
             let handle: Function = prelude.get("handle")?;
             let load = {
-                let (ctx, name) = (ctx.clone(), entry.name.clone());
-                Function::new(ctx.clone(), move || load(&ctx, &name))?
+                let ctx = ctx.clone();
+                Function::new(ctx.clone(), move || load(&ctx, &entry))?
             };
             let given = Object::new(ctx.clone())?;
             given.set("action", intent.action.as_str())?;
@@ -191,7 +191,7 @@ pub fn run(bundle: &Bundle, intent: &Intent, context: &Context) -> Result<Option
             given.set("timestamp", context.timestamp)?;
             given.set("now", context.now.as_str())?;
             given.set("extras", context.extras.as_deref())?;
-            let promise: Promise = handle.call((load, given, bundle.calls.clone()))?;
+            let promise: Promise = handle.call((load, given, bundle.calls))?;
             let turn: Function = prelude.get("turn")?;
             loop {
                 while ctx.execute_pending_job() {}

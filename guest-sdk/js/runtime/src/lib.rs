@@ -32,7 +32,7 @@ impl Guest for Agent {
                 "The component carries no program for this interpreter.",
             ));
         };
-        engine::run(&bundle, &intent, &context)
+        engine::run(bundle, &intent, &context)
     }
 }
 
