@@ -1,11 +1,14 @@
-//! "Your first agent" of the SDK's README, followed to the letter.
+//! "Your first agent" of each SDK's README, followed to the letter.
 
 use crate::support::{Cli, workspace};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The code blocks of a page, with their languages.
-fn blocks(page: &str) -> Vec<(String, String)> {
+/// The code blocks of the README of an SDK, as far as "Your first agent" goes, with their languages.
+fn blocks(sdk: &Path) -> Vec<(String, String)> {
+    let page = std::fs::read_to_string(sdk.join("README.md")).unwrap();
+    let page = page.split("## Your first agent").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut blocks = Vec::new();
     for (number, part) in page.split("```").enumerate() {
         if number % 2 == 1 {
@@ -19,9 +22,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 #[test]
 fn the_first_agent_of_the_rust_sdk_is_built_installed_and_asked() {
     let sdk = workspace().join("guest-sdk/rust");
-    let page = std::fs::read_to_string(sdk.join("README.md")).unwrap();
-    let page = page.split("## Your first agent").nth(1).unwrap().split("\n## ").next().unwrap();
-    let blocks = blocks(page);
+    let blocks = blocks(&sdk);
     let block = |language: &str| &blocks.iter().find(|(found, _)| found == language).unwrap().1;
     let cli = Cli::new();
     let folder = cli.scratch().join("first-agent");
@@ -49,10 +50,7 @@ fn the_first_agent_of_the_rust_sdk_is_built_installed_and_asked() {
         .unwrap();
     assert!(built.success());
 
-    let mail = cli.scratch().join("mail.eml");
-    std::fs::write(&mail, "From: boss@company.com\nTo: local@localhost\nSubject: Well?\n\nAre you there?\n")
-        .unwrap();
-    cli.json(0, &["mailbox", "import", mail.to_str().unwrap()]);
+    the_boss_writes(&cli);
     let relative = "target/wasm32-wasip2/release/";
     let installed = commands.next().unwrap().replace(
         relative,
@@ -62,9 +60,56 @@ fn the_first_agent_of_the_rust_sdk_is_built_installed_and_asked() {
     assert!(Path::new(installed[2]).is_file(), "{installed:?}");
     cli.json(0, &installed);
     let run: Vec<_> = commands.next().unwrap().split_whitespace().skip(1).collect();
-    let waiting = cli.json(3, &run);
-    assert_eq!(waiting["approval"]["action"]["to"], serde_json::json!(["boss@company.com"]));
-    let text = |name: &str| waiting["approval"][name].as_str().unwrap().to_owned();
-    let done = cli.json(0, &["approval", "approve", &text("id"), "--digest", &text("digest")]);
+    the_boss_is_answered(&cli, &cli.json(3, &run));
+}
+
+#[test]
+fn the_first_agent_of_the_javascript_sdk_is_built_tested_installed_and_asked() {
+    let blocks = blocks(&workspace().join("guest-sdk/js"));
+    let block = |language: &str| &blocks.iter().find(|(found, _)| found == language).unwrap().1;
+    let cli = Cli::new();
+    let made = Command::new("sh").args(["-ec", block("sh")]).current_dir(cli.scratch()).status().unwrap();
+    assert!(made.success());
+    let folder = cli.scratch().join("first-agent");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    std::fs::write(folder.join("agent.json"), block("jsonc")).unwrap();
+    std::fs::write(folder.join("agent.js"), block("js")).unwrap();
+    let scenario = folder.join("scenarios/declined");
+    std::fs::create_dir_all(&scenario).unwrap();
+    std::fs::write(scenario.join("scenario.json"), block("json")).unwrap();
+
+    the_boss_writes(&cli);
+    let commands = &blocks.iter().rev().find(|(found, _)| found == "sh").unwrap().1;
+    let mut documents = Vec::new();
+    for command in commands.lines() {
+        let (program, arguments) = command.split_once(' ').unwrap();
+        assert_eq!(program, "countersign", "{command}");
+        let arguments: Vec<_> = ["--json"].into_iter().chain(arguments.split_whitespace()).collect();
+        let ended = cli.command(&arguments).current_dir(&folder).output().unwrap();
+        let expected = if arguments[1] == "run" { 3 } else { 0 };
+        assert_eq!(ended.status.code(), Some(expected), "{command}: {ended:#?}");
+        documents.push(serde_json::from_slice::<Value>(&ended.stdout).unwrap());
+    }
+    let [built, tested, installed, waiting] = &documents[..] else { panic!("{documents:#?}") };
+    assert_eq!(built["warnings"], json!([]));
+    assert_eq!((&tested["written"], &tested["failed"]), (&json!(1), &json!(0)));
+    let happened = std::fs::read_to_string(scenario.join("expected.txt")).unwrap();
+    assert!(happened.contains("\"title\":\"Not sent\"") && happened.contains("\nsent 0\n"), "{happened}");
+    assert_eq!(installed["granted"], json!(["messages.read", "messages.send"]));
+    the_boss_is_answered(&cli, waiting);
+}
+
+fn the_boss_writes(cli: &Cli) {
+    let mail = cli.scratch().join("mail.eml");
+    std::fs::write(&mail, "From: boss@company.com\nTo: local@localhost\nSubject: Well?\n\nAre you there?\n")
+        .unwrap();
+    cli.json(0, &["mailbox", "import", mail.to_str().unwrap()]);
+}
+
+/// Approves what waits.
+fn the_boss_is_answered(cli: &Cli, waiting: &Value) {
+    assert_eq!(waiting["approval"]["action"]["to"], json!(["boss@company.com"]));
+    let text = |name: &str| waiting["approval"][name].as_str().unwrap();
+    let done = cli.json(0, &["approval", "approve", text("id"), "--digest", text("digest")]);
     assert_eq!(done["card"]["title"], "Sent");
 }

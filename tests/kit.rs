@@ -1,6 +1,6 @@
 //! `countersign test`: what authors run their scenarios with.
 
-use crate::support::{Cli, Ended, guest};
+use crate::support::{Cli, Ended, guest, workspace};
 use std::path::{Path, PathBuf};
 
 /// A project with an agent, and no scenario yet.
@@ -20,8 +20,11 @@ impl Project {
     fn new() -> Project {
         let cli = Cli::new();
         let folder = cli.scratch().join("project");
-        std::fs::create_dir_all(folder.join("build")).unwrap();
-        std::fs::copy(guest("send-report"), folder.join("build/agent.wasm")).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in ["agent.js", "agent.json"] {
+            let from = workspace().join("example-agents/send-report-js").join(file);
+            std::fs::copy(from, folder.join(file)).unwrap();
+        }
         Project { cli, folder }
     }
 
@@ -156,10 +159,13 @@ fn a_project_that_cannot_be_tested_is_told_what_it_lacks() {
     project.refused(2, "USAGE", &["--agent", "no-such-file"]);
     project.refused(2, "USAGE", &["--junit", "no/such/folder/report.xml"]);
 
-    std::fs::rename(project.folder.join("build"), project.folder.join("elsewhere")).unwrap();
+    std::fs::write(project.folder.join("agent.js"), "export function").unwrap();
     let said = project.refused(6, "BUILD_FAILED", &[]);
-    assert!(said.contains("countersign build"), "{said}");
-    let elsewhere = project.folder.join("elsewhere/agent.wasm");
+    assert!(said.contains("agent.js:1:"), "{said}");
+    std::fs::remove_file(project.folder.join("agent.js")).unwrap();
+    let said = project.refused(2, "USAGE", &[]);
+    assert!(said.contains("countersign new"), "{said}");
+    let elsewhere = guest("send-report");
     let named = project.test(&["--agent", elsewhere.to_str().unwrap(), "--only", "clin", "--bless"]);
     assert_eq!((named.code, named.stdout.lines().next()), (0, Some("written declined")), "{named:#?}");
 }

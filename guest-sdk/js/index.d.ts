@@ -200,10 +200,12 @@ declare global {
     error(...values: unknown[]): void;
     trace(...values: unknown[]): void;
     dir(value: unknown): void;
+    table(value: unknown): void;
     assert(condition?: boolean, ...values: unknown[]): void;
     group(...values: unknown[]): void;
     groupEnd(): void;
     count(label?: string): void;
+    countReset(label?: string): void;
     time(label?: string): void;
     timeLog(label?: string, ...values: unknown[]): void;
     timeEnd(label?: string): void;

@@ -5,6 +5,7 @@ use super::run::spinner;
 use super::{Session, agent, cache, inspect, say};
 use clap::Args;
 use countersign::agent::{Manifest, Package};
+use countersign::authority::{Call, Capability};
 use countersign::config::Config;
 use countersign::engine::{Engine, limits::Limits};
 use countersign::host::undeclared;
@@ -132,15 +133,22 @@ impl Project {
                 .hint("declare the capability in agent.json, or leave the call out")
                 .into());
         }
-        let calls = ROOMS.iter().flat_map(|room| room.calls.iter().map(move |call| (room, call)));
-        let warnings = calls
-            .filter(|(room, call)| !package.calls(room.import, &call.function()))
-            .filter_map(|(_, call)| Some((call, call.capability?)))
-            .filter(|(_, capability)| manifest.capabilities.contains(capability))
-            .map(|(call, capability)| format!("it declares {capability} but never calls {}", call.name))
-            .collect();
+        let warnings =
+            manifest.capabilities.iter().filter_map(|capability| idle(&package, *capability)).collect();
         Ok(Checked { package, manifest, warnings })
     }
+}
+
+/// Why declaring a capability gives this agent nothing, if it does not.
+fn idle(package: &Package, capability: Capability) -> Option<String> {
+    let calls = ROOMS.iter().flat_map(|room| room.calls.iter().map(move |call| (room, call)));
+    let needing: Vec<_> = calls.filter(|(_, call)| call.capability == Some(capability)).collect();
+    if needing.is_empty() {
+        return Some(format!("it declares {capability}, for which there is no tool yet"));
+    }
+    let called = needing.iter().any(|(room, call)| package.calls(room.import, &call.function()));
+    let names: Vec<_> = needing.iter().map(|(_, call)| call.name).collect();
+    (!called).then(|| format!("it declares {capability} but never calls {}", names.join(", ")))
 }
 
 /// Builds a Rust agent with the author's own toolchain.
@@ -179,9 +187,8 @@ fn rust(folder: &Path) -> Result<Vec<u8>> {
 /// Builds an agent in JavaScript or TypeScript, with nothing but this program.
 fn script(entry: &Path, manifest: &Manifest) -> Result<Vec<u8>> {
     let spinner = spinner("building");
-    let allowed = |call: &&countersign::authority::Call| {
-        call.capability.is_none_or(|capability| manifest.capabilities.contains(&capability))
-    };
+    let allowed =
+        |call: &&Call| call.capability.is_none_or(|capability| manifest.capabilities.contains(&capability));
     let calls: Vec<_> =
         ROOMS.iter().flat_map(|room| room.calls).filter(allowed).map(|call| call.name).collect();
     let built = countersign_js::build(entry, &calls);

@@ -3,6 +3,7 @@
 use crate::bundle::Bundle;
 use crate::{Problem, RUNTIME};
 use anyhow::Context as _;
+use std::sync::OnceLock;
 use wasmtime::{Engine, Linker, Memory, Module, Store, TypedFunc};
 
 /// Compiles every module of a bundle of sources. Modules are not evaluated, so no code of the agent runs.
@@ -29,14 +30,25 @@ struct Compiler {
     outcome_length: TypedFunc<(), u32>,
 }
 
+/// The engine as machine code, made once in a process.
+fn module() -> anyhow::Result<&'static Module> {
+    static MODULE: OnceLock<Module> = OnceLock::new();
+    match MODULE.get() {
+        Some(module) => Ok(module),
+        None => {
+            let module = Module::new(&Engine::default(), RUNTIME)?;
+            Ok(MODULE.get_or_init(|| module))
+        }
+    }
+}
+
 fn start() -> anyhow::Result<Compiler> {
-    let engine = Engine::default();
-    let module = Module::new(&engine, RUNTIME)?;
-    let mut linker = Linker::new(&engine);
+    let module = module()?;
+    let mut linker = Linker::new(module.engine());
     // Compiling calls no tool and reads no clock.
-    linker.define_unknown_imports_as_traps(&module)?;
-    let mut store = Store::new(&engine, ());
-    let instance = linker.instantiate(&mut store, &module)?;
+    linker.define_unknown_imports_as_traps(module)?;
+    let mut store = Store::new(module.engine(), ());
+    let instance = linker.instantiate(&mut store, module)?;
     Ok(Compiler {
         memory: instance.get_memory(&mut store, "memory").context("the engine has no memory")?,
         room: instance.get_typed_func(&mut store, "room")?,

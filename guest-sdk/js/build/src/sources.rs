@@ -243,6 +243,9 @@ impl Gathering {
         if let Err(ResolveError::Builtin { .. }) = self.builtins.resolve(folder, specifier) {
             return Err(NO_BUILTINS.into());
         }
+        if specifier == "@countersign/sdk" {
+            return Err("has types and nothing else: write `import type`".into());
+        }
         Err(match error {
             ResolveError::NotFound(_) | ResolveError::ExtensionAlias(..) if relative => {
                 "cannot be found: there is no such file".into()
@@ -662,6 +665,7 @@ mod tests {
             assert!(told.contains(&format!("`{specifier}` cannot be found")), "{told}");
         }
         assert!(alone("agent.js", "import 'left-pad/x.js'").contains("install the package"));
+        assert!(alone("agent.ts", "import { Card } from '@countersign/sdk'").contains("write `import type`"));
         assert!(problem(&folder, "nothing.ts").starts_with("cannot read "));
     }
 

@@ -32,7 +32,12 @@
     if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(parameter, "must be an object");
     return value;
   };
-  // Half of a surrogate pair is no text anywhere else.
+  // Half of a surrogate pair is no text anywhere else; JSON would write it as an escape that nobody else can read.
+  const HALVES = /(?<=(?:^|[^\\])(?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
+  const toJson = (value) => {
+    const json = JSON.stringify(value);
+    return json?.includes("\\ud") ? json.replace(HALVES, "\ufffd") : json;
+  };
   const text = (parameter, value) => {
     if (typeof value !== "string") throw invalid(parameter, "must be a string");
     return value.toWellFormed();
@@ -46,12 +51,15 @@
   };
   const maybeTexts = (parameter, value) => (absent(value) ? [] : texts(parameter, value));
 
-  const written = (parameter, value) => {
+  const object = (parameter, value) => {
+    let json;
     try {
-      return JSON.stringify(value).toWellFormed();
+      json = toJson(record(parameter, value));
     } catch (error) {
-      throw invalid(parameter, `cannot be written as JSON: ${error.message}`);
+      throw error instanceof ToolError ? error : invalid(parameter, `cannot be written as JSON: ${error.message}`);
     }
+    if (!json?.startsWith("{")) throw invalid(parameter, "must be an object");
+    return json;
   };
 
   // Every call of every published tool: the capability it needs, and how it is made where this host has it.
@@ -68,7 +76,7 @@
     }],
     "approval.request": [null, (ask) => {
       const { action, title, description, details } = record("request", ask);
-      const json = absent(details) ? null : written("details", record("details", details));
+      const json = absent(details) ? null : object("details", details);
       return natives.request(text("action", action), text("title", title), text("description", description), json);
     }],
     "approval.result": [null, (approvalId) => natives.result(text("approvalId", approvalId))],
@@ -81,8 +89,10 @@
     "network.fetch": ["network.fetch"],
   };
 
-  const denied = (capability) =>
-    new ToolError("CAPABILITY_DENIED", `User has not granted ${capability} capability to this agent.`, { capability });
+  const denied = (capability, cure) => {
+    const sentence = `User has not granted ${capability} capability to this agent.`;
+    return new ToolError("CAPABILITY_DENIED", sentence, { capability, cure });
+  };
 
   const toolbox = (calls) => {
     const tools = {};
@@ -91,7 +101,9 @@
       tools[tool] ??= {};
       const linked = make !== undefined && calls.includes(name);
       tools[tool][call] = async (argument) => {
-        if (!linked) throw denied(capability ?? tool);
+        if (!linked) {
+          throw denied(capability, make === undefined ? `There is no tool for ${tool} yet.` : "Declare it in agent.json.");
+        }
         return answered(make(argument));
       };
     }
@@ -225,7 +237,11 @@
     dir: (value) => say(value),
     warn: (...values) => say("warning:", ...values),
     error: (...values) => say("error:", ...values),
-    trace: (...values) => say("trace:", ...values, `\n${ours(new Error().stack)}`),
+    table: (value) => say(value),
+    trace: (...values) => {
+      say("trace:", ...values);
+      say(ours(new Error().stack).trimEnd());
+    },
     assert: (condition, ...values) => {
       if (!condition) say("assertion failed:", ...values);
     },
@@ -240,6 +256,7 @@
       counts.set(label, (counts.get(label) ?? 0) + 1);
       say(`${label}: ${counts.get(label)}`);
     },
+    countReset: (label = "default") => void counts.delete(label),
     time: (label = "default") => void marks.set(label, natives.now()),
     timeLog: (label = "default", ...values) => say(elapsed(label), ...values),
     timeEnd: (label = "default") => {
@@ -500,7 +517,7 @@
     clearTimeout: stop,
     clearInterval: stop,
     fetch: async () => {
-      throw denied("network.fetch");
+      throw denied("network.fetch", "An agent has its tools, and no network.");
     },
     structuredClone,
     TextEncoder,
@@ -516,14 +533,22 @@
 
   // An error the agent did not catch. One with a code is told as it is; any other says where it happened.
   const failed = (error) => {
-    if (typeof error === "object" && error !== null && typeof error.code === "string") {
-      const details = absent(error.details) ? null : JSON.stringify(error.details) ?? null;
-      return { code: error.code.toWellFormed(), message: String(error.message ?? "").toWellFormed(), details };
+    try {
+      return told(error);
+    } catch {
+      return { code: "Error", message: "The agent threw an error that cannot be described.", details: null };
     }
-    if (!(error instanceof Error)) return { code: "Error", message: inspect(error, 0, []).toWellFormed(), details: null };
+  };
+  const told = (error) => {
+    const code = error?.code;
+    if (typeof code === "string" && code !== "") {
+      const details = absent(error.details) ? null : toJson(error.details) ?? null;
+      return { code: code.toWellFormed(), message: String(error.message ?? "").toWellFormed(), details };
+    }
     console.error("Uncaught", error);
+    if (!(error instanceof Error)) return { code: "Error", message: inspect(error, 0, []).toWellFormed(), details: null };
     const where = place(error);
-    const message = where === undefined ? error.message : `${error.message} (${where})`;
+    const message = where === undefined ? String(error.message) : `${error.message} (${where})`;
     return { code: String(error.name).toWellFormed(), message: message.toWellFormed(), details: null };
   };
 
@@ -536,7 +561,7 @@
     const { type, title, ...content } = answer;
     if (!KINDS.includes(type)) throw new TypeError(`a card's type is one of ${KINDS.join(", ")}; this one's is ${quote(type)}`);
     if (typeof title !== "string") throw new TypeError(`a card has a title; this one's is ${quote(title)}`);
-    const json = Object.keys(content).length === 0 ? null : JSON.stringify(content).toWellFormed();
+    const json = Object.keys(content).length === 0 ? null : toJson(content);
     return { kind: type, title: title.toWellFormed(), content: json };
   };
 
