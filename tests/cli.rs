@@ -317,7 +317,7 @@ fn the_demo_shows_the_whole_way() {
     let cli = Cli::new();
     let agent = guest("send-report");
     let agent = agent.to_str().unwrap();
-    let yes = cli.run(&["demo", "--yes", "--agent", agent]);
+    let yes = cli.run(&["demo", "--yes"]);
     assert_eq!(yes.code, 0, "{yes:#?}");
     assert!(yes.stdout.contains("✅ Message sent") && yes.stdout.contains("This has left"), "{}", yes.stdout);
     assert!(yes.stderr.contains("Attached is the quarterly report for review."), "{}", yes.stderr);

@@ -1,5 +1,6 @@
 //! `countersign demo`: the whole way of an intent, in a throw-away data folder.
 
+use super::build::Project;
 use super::output::{Exit, Ran, SentMessage};
 use super::{Session, agent, approval, draw, open, print, quoted, say};
 use clap::Args;
@@ -7,14 +8,10 @@ use countersign::approval::Verdict;
 use countersign::config::Config;
 use countersign::host::{Install, principal};
 use countersign::intent::Status;
-use countersign::refusals::{Code, Problem, Result};
+use countersign::refusals::Result;
 use serde_json::Map;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-const TARGET: &str = "wasm32-wasip2";
-const EXAMPLE: &str = "send-report";
 
 #[derive(Args)]
 pub struct Demo {
@@ -45,14 +42,13 @@ impl Drop for Folder {
 
 impl Demo {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let file = match &self.agent {
-            Some(file) => file.clone(),
-            None => build()?,
-        };
-        let bytes = agent::read(&file)?;
         let path = std::env::temp_dir().join(countersign::clock::Clock::system().id("countersign-demo-"));
         let mut folder = Folder { path: path.clone(), keep: false };
         let host = open(path.clone(), Config::default())?;
+        let bytes = match &self.agent {
+            Some(file) => agent::read(file)?,
+            None => example(&path.join("example"))?,
+        };
         let shown = quoted(&path.to_string_lossy());
         let program = format!("countersign --data {shown}");
         let (user, quiet) = ("local", session.global.json);
@@ -120,76 +116,12 @@ impl Demo {
     }
 }
 
-/// Builds the example agent with the workspace's own toolchain, in a target directory of its own.
-fn build() -> Result<PathBuf> {
-    let failed = |what: String| {
-        Problem::new(Code::BuildFailed, format!("cannot build the example agent: {what}"))
-            .hint("run it in a checkout of Countersign, or pass an agent with `demo --agent FILE`")
-    };
-    let workspace =
-        workspace().ok_or_else(|| failed(format!("there is no example-agents/{EXAMPLE} here")))?;
-    let target = workspace.join("target").join("guests");
-    ensure_target(&workspace)?;
-    say("Building the example agent …");
-    let cargo = Command::new("cargo")
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--profile",
-            "guest",
-            "--target",
-            TARGET,
-            "--package",
-            EXAMPLE,
-        ])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(&workspace)
-        // The flags of this build are for this machine, not for the guest.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .map_err(|error| failed(format!("cargo: {error}")))?;
-    if !cargo.success() {
-        return Err(failed(format!("cargo ended with {cargo}")).into());
-    }
-    Ok(target.join(TARGET).join("guest").join("send_report.wasm"))
-}
-
-/// The checkout this program was built from, or the one it is run in.
-fn workspace() -> Option<PathBuf> {
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let here = std::env::current_dir().ok();
-    let candidates = here.iter().flat_map(|here| here.ancestors()).chain(built_from);
-    candidates.map(Path::to_owned).find(|folder| folder.join("example-agents").join(EXAMPLE).is_dir())
-}
-
-/// Adds the rustup target where it is missing: automatic installation may be switched off.
-fn ensure_target(workspace: &Path) -> Result<()> {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(workspace).output();
-    let installed = sysroot.is_ok_and(|output| {
-        let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir()
-    });
-    if installed {
-        return Ok(());
-    }
-    say(&format!("Adding the target {TARGET} …"));
-    let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .current_dir(workspace)
-        .stdin(Stdio::null())
-        .status();
-    match added {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(Problem::new(
-            Code::BuildFailed,
-            format!("the Rust target {TARGET} is missing and cannot be added"),
-        )
-        .hint(format!("run `rustup target add {TARGET}`, or pass an agent with `demo --agent FILE`"))
-        .into()),
-    }
+/// Builds the example agent in `folder`.
+fn example(folder: &Path) -> Result<Vec<u8>> {
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| write("agent.js", include_str!("../../../example-agents/send-report-js/agent.js")))
+        .and_then(|()| write("agent.json", include_str!("../../../example-agents/send-report-js/agent.json")))
+        .map_err(anyhow::Error::from)?;
+    Ok(Project::at(folder, None)?.build()?.package.bytes)
 }
