@@ -289,3 +289,10 @@ fn every_invariant_names_a_test_that_is_there() {
         }
     }
 }
+
+#[test]
+fn one_wasmtime_runs_and_builds_agents() {
+    let lock = std::fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    let versions = lock.matches("\nname = \"wasmtime\"\n").count();
+    assert_eq!(versions, 1, "two versions of wasmtime would be linked");
+}
