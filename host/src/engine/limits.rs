@@ -17,7 +17,7 @@ pub const TABLE_ELEMENTS_MAX: usize = 40_000;
 /// Core instances of one component.
 pub const INSTANCES_MAX: usize = 128;
 /// Bytes of stack.
-pub const STACK_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const STACK_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes one call may carry from the guest to the host.
 pub const CALL_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Handles a component may hold.

@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::{Problem, RUNTIME};
 use anyhow::Context as _;
 use std::sync::OnceLock;
-use wasmtime::{Engine, Linker, Memory, Module, Store, TypedFunc};
+use wasmtime::{Config, Engine, Linker, Memory, Module, Store, TypedFunc};
 
 /// Compiles every module of a bundle of sources. Modules are not evaluated, so no code of the agent runs.
 ///
@@ -30,13 +30,18 @@ struct Compiler {
     outcome_length: TypedFunc<(), u32>,
 }
 
+/// Stack of the compiler, in bytes: what can run nested so deep can be compiled.
+const STACK_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// The engine as machine code, made once in a process.
 fn module() -> anyhow::Result<&'static Module> {
     static MODULE: OnceLock<Module> = OnceLock::new();
     match MODULE.get() {
         Some(module) => Ok(module),
         None => {
-            let module = Module::new(&Engine::default(), RUNTIME)?;
+            let mut config = Config::new();
+            config.max_wasm_stack(STACK_BYTES_MAX).async_stack_size(STACK_BYTES_MAX);
+            let module = Module::new(&Engine::new(&config)?, RUNTIME)?;
             Ok(MODULE.get_or_init(|| module))
         }
     }

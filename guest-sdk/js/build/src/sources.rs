@@ -8,7 +8,7 @@ use crate::typescript;
 use oxc_allocator::Allocator;
 use oxc_ast::ast::*;
 use oxc_ast_visit::{Visit, walk};
-use oxc_parser::{Parser, ParserReturn};
+use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_resolver::{ResolveError, ResolveOptions, Resolver};
 use oxc_span::{SourceType, Span};
 use std::collections::HashSet;
@@ -133,7 +133,8 @@ impl Gathering {
             Kind::TypeScript => SourceType::ts().with_module(true),
         };
         let allocator = Allocator::default();
-        let parsed = Parser::new(&allocator, &source, source_type).parse();
+        let options = ParseOptions { parse_regular_expression: true, ..ParseOptions::default() };
+        let parsed = Parser::new(&allocator, &source, source_type).with_options(options).parse();
         // Looked for first: as a module, such a file may not even parse.
         if path.extension().is_some_and(|extension| extension == "js")
             && is_common_js(&source, &parsed)

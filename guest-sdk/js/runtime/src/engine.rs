@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 /// How much of the stack JavaScript may use, in bytes. Beyond it a RangeError is thrown; with more, the host's own limit
 /// would end the run first.
-const STACK_BYTES_MAX: usize = 512 * 1024;
+const STACK_BYTES_MAX: usize = 1024 * 1024;
 /// Memory in use, in bytes, before the first collection of cycles: most runs end before it.
 const COLLECT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -151,7 +151,7 @@ impl Loader for Sources {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> rquickjs::Result<Module<'js, Declared>> {
-        let bytecode = PARTS.with_borrow_mut(|parts| parts.compiled.remove(name));
+        let bytecode = PARTS.with_borrow(|parts| parts.compiled.get(name).cloned());
         match bytecode {
             #[allow(
                 unsafe_code,

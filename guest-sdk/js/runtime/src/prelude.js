@@ -33,10 +33,11 @@
     return value;
   };
   // Half of a surrogate pair is no text anywhere else; JSON would write it as an escape that nobody else can read.
-  const HALVES = /(?<=(?:^|[^\\])(?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
+  const ESCAPES = /\\(?:ud[89a-f][0-9a-f]{2}|.)/g;
   const toJson = (value) => {
     const json = JSON.stringify(value);
-    return json?.includes("\\ud") ? json.replace(HALVES, "\ufffd") : json;
+    if (!json?.includes("\\ud")) return json;
+    return json.replace(ESCAPES, (escape) => (escape.length > 2 ? "\ufffd" : escape));
   };
   const text = (parameter, value) => {
     if (typeof value !== "string") throw invalid(parameter, "must be a string");
@@ -44,10 +45,10 @@
   };
   const maybeText = (parameter, value) => (absent(value) ? null : text(parameter, value));
   const texts = (parameter, value) => {
-    if (!Array.isArray(value) || value.some((one) => typeof one !== "string")) {
-      throw invalid(parameter, "must be a list of addresses");
-    }
-    return value.map((one) => one.toWellFormed());
+    // Holes of an array are members too.
+    const list = Array.isArray(value) ? Array.from(value) : [value, null];
+    if (list.some((one) => typeof one !== "string")) throw invalid(parameter, "must be a list of addresses");
+    return list.map((one) => one.toWellFormed());
   };
   const maybeTexts = (parameter, value) => (absent(value) ? [] : texts(parameter, value));
 
@@ -56,7 +57,7 @@
     try {
       json = toJson(record(parameter, value));
     } catch (error) {
-      throw error instanceof ToolError ? error : invalid(parameter, `cannot be written as JSON: ${error.message}`);
+      throw error instanceof ToolError ? error : invalid(parameter, `cannot be written as JSON: ${error?.message}`);
     }
     if (!json?.startsWith("{")) throw invalid(parameter, "must be an object");
     return json;
@@ -66,7 +67,7 @@
   const published = {
     "messages.list": ["messages.read", (filter) => {
       const { from, after, limit } = absent(filter) ? {} : record("filter", filter);
-      if (!absent(limit) && (limit | 0) !== limit) throw invalid("limit", "must be an integer from 1 to 100");
+      if (!absent(limit) && (typeof limit !== "number" || (limit | 0) !== limit)) throw invalid("limit", "must be an integer from 1 to 100");
       return natives.list(maybeText("from", from), maybeText("after", after), absent(limit) ? null : limit);
     }],
     "messages.send": ["messages.send", (message) => {
@@ -164,36 +165,76 @@
   let began = null;
   define(globalThis, { performance: Object.freeze({ now: () => natives.now() - began, get timeOrigin() { return began; } }) });
 
-  // Timers fire in the order of their times, when nothing else is left to do; the run's clock moves to them.
-  let timers = [];
+  // Timers fire in the order of their times, when nothing else is left to do; the run's clock moves to them. They lie in a
+  // heap, the next one first; one that is stopped stays there until it comes up.
+  const heap = [];
+  const timers = new Map();
   let timerCount = 0;
+  const earlier = (a, b) => a.at < b.at || (a.at === b.at && a.turn < b.turn);
+  const swap = (i, j) => {
+    [heap[i], heap[j]] = [heap[j], heap[i]];
+  };
+  const push = (timer) => {
+    timer.turn = ++timerCount;
+    let at = heap.push(timer) - 1;
+    for (let up = (at - 1) >> 1; at > 0 && earlier(heap[at], heap[up]); at = up, up = (at - 1) >> 1) swap(at, up);
+  };
+  const pop = () => {
+    swap(0, heap.length - 1);
+    const next = heap.pop();
+    for (let at = 0; ; ) {
+      const [left, right] = [2 * at + 1, 2 * at + 2];
+      let least = at;
+      if (left < heap.length && earlier(heap[left], heap[least])) least = left;
+      if (right < heap.length && earlier(heap[right], heap[least])) least = right;
+      if (least === at) return next;
+      swap(at, least);
+      at = least;
+    }
+  };
   const start = (callback, delay, repeat, rest) => {
     if (typeof callback !== "function") throw new TypeError("a timer takes a function");
     const wait = Math.max(0, Math.min(Number(delay) || 0, 2 ** 31 - 1));
-    const id = ++timerCount;
-    timers.push({ id, callback, rest, at: natives.now() + wait, every: repeat ? Math.max(1, wait) : null });
-    return id;
+    const timer = { callback, rest, at: natives.now() + wait, every: repeat ? Math.max(1, wait) : null };
+    push(timer);
+    timer.id = timer.turn;
+    timers.set(timer.id, timer);
+    return timer.id;
   };
-  const stop = (id) => {
-    timers = timers.filter((timer) => timer.id !== id);
+  const stop = (id) => void timers.delete(id);
+  const attempt = (where, callback, rest) => {
+    try {
+      callback(...rest);
+    } catch (error) {
+      console.error(`Uncaught in a ${where}:`, error);
+    }
   };
   const turn = () => {
-    if (timers.length === 0) return false;
-    const next = timers.reduce((first, timer) => (timer.at < first.at ? timer : first));
-    natives.sleep(Math.max(0, next.at - natives.now()));
-    if (next.every === null) stop(next.id);
-    else next.at += next.every;
-    try {
-      next.callback(...next.rest);
-    } catch (error) {
-      console.error("Uncaught in a timer:", error);
+    while (heap.length > 0) {
+      const next = pop();
+      if (!timers.has(next.id)) continue;
+      natives.sleep(Math.max(0, next.at - natives.now()));
+      if (next.every === null) {
+        stop(next.id);
+      } else {
+        next.at += next.every;
+        push(next);
+      }
+      attempt("timer", next.callback, next.rest);
+      return true;
     }
-    return true;
+    return false;
+  };
+  const { queueMicrotask: enqueue } = globalThis;
+  const queueMicrotask = (callback) => {
+    if (typeof callback !== "function") throw new TypeError("a microtask is a function");
+    enqueue(() => attempt("microtask", callback, []));
   };
 
   // ---- Console ------------------------------------------------------------------------------------------------------
 
-  const LINES_DEPTH_MAX = 4;
+  const DEPTH_MAX = 4;
+  const MEMBERS_MAX = 100;
   const quote = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
   const inspect = (value, depth, seen) => {
     if (typeof value === "function") return `[function ${value.name || "anonymous"}]`;
@@ -205,15 +246,27 @@
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
     if (value instanceof RegExp) return String(value);
     if (value instanceof Promise) return "[promise]";
-    if (depth > LINES_DEPTH_MAX) return Array.isArray(value) ? "[…]" : "{…}";
+    if (depth > DEPTH_MAX) return Array.isArray(value) ? "[…]" : "{…}";
     const inner = (one) => inspect(one, depth + 1, [...seen, value]);
-    if (Array.isArray(value) || ArrayBuffer.isView(value)) return `[${Array.from(value, inner).join(", ")}]`;
-    if (value instanceof Map) return `Map {${Array.from(value, ([k, v]) => ` ${inner(k)} => ${inner(v)}`)} }`;
-    if (value instanceof Set) return `Set {${Array.from(value, (one) => ` ${inner(one)}`)} }`;
+    const few = (members, one) => {
+      const shown = [];
+      for (const member of members) {
+        if (shown.length === MEMBERS_MAX) {
+          shown.push("…");
+          break;
+        }
+        shown.push(one(member));
+      }
+      return shown.join(", ");
+    };
+    const spaced = (text) => (text === "" ? "{}" : `{ ${text} }`);
+    if (Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))) return `[${few(value, inner)}]`;
+    if (value instanceof Map) return `Map ${spaced(few(value, ([key, one]) => `${inner(key)} => ${inner(one)}`))}`;
+    if (value instanceof Set) return `Set ${spaced(few(value, inner))}`;
     const name = value.constructor?.name;
     const key = (one) => (/^[A-Za-z_$][\w$]*$/.test(one) ? one : JSON.stringify(one));
-    const members = Object.keys(value).map((one) => `${key(one)}: ${inner(value[one])}`);
-    return `${name && name !== "Object" ? `${name} ` : ""}{${members.length > 0 ? ` ${members.join(", ")} ` : ""}}`;
+    const members = spaced(few(Object.keys(value), (one) => `${key(one)}: ${inner(value[one])}`));
+    return name && name !== "Object" ? `${name} ${members}` : members;
   };
   const described = (error) => {
     const head = `${error.name}${error.code === undefined ? "" : ` ${error.code}`}: ${error.message}`;
@@ -225,9 +278,19 @@
   let indent = "";
   const marks = new Map();
   const counts = new Map();
+  // More than the log of a run holds, and less than a call may carry.
+  const LINES_CHARS_MAX = 2 ** 19;
+  const shown = (value) => {
+    if (typeof value === "string") return value;
+    try {
+      return inspect(value, 0, []);
+    } catch {
+      return "[what cannot be shown]";
+    }
+  };
   const say = (...values) => {
-    const line = values.map((value) => (typeof value === "string" ? value : inspect(value, 0, []))).join(" ");
-    for (const one of line.toWellFormed().split("\n")) natives.print(indent + one);
+    const lines = values.map(shown).join(" ").slice(0, LINES_CHARS_MAX);
+    natives.print(lines.toWellFormed().split("\n").map((line) => indent + line).join("\n"));
   };
   const elapsed = (label) => `${label}: ${natives.now() - (marks.get(label) ?? natives.now())} ms`;
   const console = {
@@ -519,6 +582,7 @@
     fetch: async () => {
       throw denied("network.fetch", "An agent has its tools, and no network.");
     },
+    queueMicrotask,
     structuredClone,
     TextEncoder,
     TextDecoder,
@@ -528,8 +592,15 @@
 
   // ---- The agent ----------------------------------------------------------------------------------------------------
 
-  // Where in the author's source an error was thrown: "agent.js:12:5".
-  const place = (error) => /\(?([^\s()]+:\d+:\d+)\)?$/m.exec(ours(error.stack))?.[1];
+  // Where in the author's source an error was thrown: "agent.js:12:5". A frame is "at name (place)" or "at place"; what
+  // was parsed at run time is "<input>", and nothing of the author's.
+  const place = (error) => {
+    for (const line of ours(error.stack).split("\n")) {
+      const found = /\((.+:\d+:\d+)\)$/.exec(line) ?? /^\s*at (.+:\d+:\d+)$/.exec(line);
+      if (found !== null && !found[1].startsWith("<")) return found[1];
+    }
+    return undefined;
+  };
 
   // An error the agent did not catch. One with a code is told as it is; any other says where it happened.
   const failed = (error) => {
@@ -539,11 +610,17 @@
       return { code: "Error", message: "The agent threw an error that cannot be described.", details: null };
     }
   };
+  const detailed = (error) => {
+    try {
+      return absent(error.details) ? null : toJson(error.details) ?? null;
+    } catch {
+      return null;
+    }
+  };
   const told = (error) => {
     const code = error?.code;
     if (typeof code === "string" && code !== "") {
-      const details = absent(error.details) ? null : toJson(error.details) ?? null;
-      return { code: code.toWellFormed(), message: String(error.message ?? "").toWellFormed(), details };
+      return { code: code.toWellFormed(), message: String(error.message ?? "").toWellFormed(), details: detailed(error) };
     }
     console.error("Uncaught", error);
     if (!(error instanceof Error)) return { code: "Error", message: inspect(error, 0, []).toWellFormed(), details: null };
@@ -570,7 +647,8 @@
       began = natives.now();
       const { namespace, evaluated } = load();
       await evaluated;
-      const handler = namespace.handleIntent ?? namespace.default?.handleIntent ?? namespace.default;
+      const owner = namespace.handleIntent !== undefined ? namespace : namespace.default;
+      const handler = owner?.handleIntent ?? owner;
       if (typeof handler !== "function") {
         throw new TypeError("the agent exports no function handleIntent");
       }
@@ -582,8 +660,8 @@
       // The older form: handleIntent(intent, context, tools), with the action for an intent.
       const positional = namespace.intents !== undefined || handler.length > 1;
       return card(await (positional
-        ? handler(given.action, context, tools)
-        : handler({ intent: { action: given.action, parameters }, context, tools })));
+        ? handler.call(owner, given.action, context, tools)
+        : handler.call(owner, { intent: { action: given.action, parameters }, context, tools })));
     } catch (error) {
       return failed(error);
     }
