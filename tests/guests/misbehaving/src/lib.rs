@@ -9,6 +9,7 @@ use countersign_sdk::{Value, codes, json, serde_json};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 const MIB: usize = 1024 * 1024;
@@ -173,8 +174,13 @@ fn endlessly(mut act: impl FnMut()) -> ! {
 
 #[inline(never)]
 #[allow(unconditional_recursion, reason = "that is the misbehaviour")]
+/// Keeps nothing in memory, so that it is the machine's stack that ends and not the guest's own.
 fn recurse(depth: u64) -> u64 {
-    black_box(recurse(black_box(depth + 1))) + 1
+    static DEEPEST: AtomicU64 = AtomicU64::new(0);
+    match DEEPEST.fetch_add(1, Ordering::Relaxed) {
+        u64::MAX => depth,
+        _ => recurse(depth + 1) ^ DEEPEST.load(Ordering::Relaxed),
+    }
 }
 
 fn everything() -> messages::Filter {
