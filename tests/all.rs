@@ -6,6 +6,7 @@ mod support;
 
 mod cli;
 mod crash;
+mod examples;
 mod first_agent;
 mod hostile;
 mod install;

@@ -203,6 +203,7 @@ declare global {
     table(value: unknown): void;
     assert(condition?: boolean, ...values: unknown[]): void;
     group(...values: unknown[]): void;
+    groupCollapsed(...values: unknown[]): void;
     groupEnd(): void;
     count(label?: string): void;
     countReset(label?: string): void;

@@ -12,6 +12,7 @@
 //! countersign_harness::check("scenarios/declined".as_ref(), "build/agent.wasm".as_ref()).unwrap();
 //! ```
 
+pub mod files;
 mod scenario;
 mod suite;
 mod transcript;
@@ -55,14 +56,15 @@ pub fn check(folder: &Path, agent: &Path) -> anyhow::Result<()> {
 fn compare(scenario: &Scenario, component: &[u8], bless: bool) -> anyhow::Result<Went> {
     let happened = run(scenario, component.to_vec())?;
     let path = scenario.folder().join("expected.txt");
-    let expected = match std::fs::read_to_string(&path) {
+    let expected = match files::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         found => Some(found.with_context(|| format!("cannot read {}", path.display()))?),
     };
     Ok(match expected {
         Some(expected) if expected == happened => Went::Passed,
         _ if bless => {
-            std::fs::write(&path, happened).with_context(|| format!("cannot write {}", path.display()))?;
+            files::write(&path, happened.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Went::Written
         }
         Some(expected) => {
@@ -134,6 +136,9 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         Err(Error::Refused(problem)) => {
             transcript.line(&format!("refused {} {}", problem.code, problem.message));
             problem.hint.iter().for_each(|hint| transcript.line(&format!("  {hint}")));
+            if !scenario.steps.is_empty() {
+                bail!("the intent was refused, so none of its steps took place\n{}", transcript.text());
+            }
             return Ok(transcript.text());
         }
         Err(Error::Fault(error)) => return Err(error),

@@ -241,8 +241,7 @@ impl Scenario {
     /// Naming line and field.
     pub fn load(folder: &Path) -> anyhow::Result<Scenario> {
         let path = folder.join("scenario.json");
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = crate::files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut json = serde_json::Deserializer::from_str(&text);
         let place = || format!("in {}", path.display());
         let scenario: Scenario = serde_path_to_error::deserialize(&mut json).with_context(place)?;
@@ -261,6 +260,9 @@ impl Scenario {
         if text.len() > 200 { "{…}".into() } else { text }
     }
 }
+
+/// The longest body of a mail, in bytes.
+const MAIL_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Writes mail as a Maildir. Every message was received when the scenario starts.
 pub(crate) fn write_mail(mail: &[Mail], folder: &Path) -> anyhow::Result<()> {
@@ -281,6 +283,8 @@ pub(crate) fn write_mail(mail: &[Mail], folder: &Path) -> anyhow::Result<()> {
             }
         }
         text += &format!("MIME-Version: 1.0\r\nContent-Type: {}\r\n", mail.content_type);
+        let bytes = mail.body.len().saturating_mul(mail.times);
+        anyhow::ensure!(bytes <= MAIL_BYTES_MAX, "a mail of {bytes} bytes; {MAIL_BYTES_MAX} is the limit");
         text += &format!("Content-Transfer-Encoding: 8bit\r\n\r\n{}", mail.body.repeat(mail.times));
         let flags = if mail.read { "S" } else { "" };
         let mut file = std::fs::File::create(current.join(format!("{number:04}:2,{flags}")))?;

@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 /// How much of a request or an answer is shown.
 const EXCERPT_CHARS: usize = 400;
 const ID_CHARS: usize = 26;
+/// How many lines of the log are shown.
+const LOG_LINES: usize = 40;
 /// Begins what the engine writes into the log about a crash.
 const BACKTRACE: &str = "[countersign] error while executing at wasm backtrace:";
 
@@ -131,8 +133,13 @@ impl Transcript {
         }
         self.line("log");
         // Where in its code an agent crashed changes with every build of it.
-        for line in log.lines().take(40).take_while(|line| *line != BACKTRACE) {
+        let mut lines = log.lines().take_while(|line| *line != BACKTRACE);
+        for line in lines.by_ref().take(LOG_LINES) {
             self.inner(line);
+        }
+        match lines.count() {
+            0 => {}
+            more => self.inner(&format!("… {more} lines more")),
         }
     }
 

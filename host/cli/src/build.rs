@@ -12,6 +12,7 @@ use countersign::host::undeclared;
 use countersign::printable::{line, printable};
 use countersign::refusals::{Code, Problem, Result};
 use countersign::tools::ROOMS;
+use countersign_harness::files;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,10 @@ pub struct Build {
 impl Build {
     pub fn run(self, session: &Session) -> Result<Exit> {
         let project = Project::at(&self.path, self.manifest)?;
-        let out = self.output.unwrap_or_else(|| project.folder.join(OUT));
+        let out = match self.output {
+            Some(file) => file,
+            None => project.output()?,
+        };
         let built = project.build()?;
         write(&out, &built.package.bytes)?;
         let (could, never) = inspect::powers(&built.package, Some(&built.manifest));
@@ -114,6 +118,19 @@ impl Project {
         Ok(Project { folder, manifest, source })
     }
 
+    /// Where the component goes. The project may be somebody else's, so no link leads out of it.
+    fn output(&self) -> Result<PathBuf> {
+        let file = self.folder.join(OUT);
+        let folder = file.parent().unwrap_or(&self.folder);
+        if folder.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            let what = format!("{} is not a folder of its own", folder.display());
+            return Err(Problem::new(Code::Usage, what)
+                .hint("remove it, or say where the component goes with --output FILE")
+                .into());
+        }
+        Ok(file)
+    }
+
     /// Builds the component, embeds the manifest and checks both as they will be when it is installed.
     pub fn build(&self) -> Result<Checked> {
         let text = agent::read_text(&self.manifest)?;
@@ -170,9 +187,11 @@ fn rust(folder: &Path) -> Result<Vec<u8>> {
     if !cargo.status.success() {
         return Err(failed(format!("cargo ended with {}", cargo.status)).into());
     }
-    // The last component named is the project's own: cargo builds what it depends on before it.
+    // What it depends on may be components too; the project's own is the one of its own manifest.
+    let own = folder.join("Cargo.toml").canonicalize().unwrap_or_default();
     let mut files = cargo.stdout.split(|byte| *byte == b'\n').filter_map(|line| {
         let message: Value = serde_json::from_slice(line).ok()?;
+        message["manifest_path"].as_str().filter(|manifest| Path::new(manifest) == own)?;
         let files = message["filenames"].as_array()?;
         files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
     });
@@ -203,7 +222,7 @@ fn script(entry: &Path, manifest: &Manifest) -> Result<Vec<u8>> {
 
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, bytes)).map_err(|error| {
+    std::fs::create_dir_all(folder).and_then(|()| files::write(file, bytes)).map_err(|error| {
         Problem::new(Code::Usage, format!("cannot write {}: {error}", file.display())).into()
     })
 }

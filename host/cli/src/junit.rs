@@ -1,6 +1,6 @@
 //! The report `countersign test --junit` writes, in the dialect of JUnit that build servers read.
 
-use countersign_harness::{Outcome, Went};
+use countersign_harness::{Outcome, Went, files};
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -8,15 +8,11 @@ use std::path::Path;
 /// Writes the report, so that whoever reads the file finds all of it or none.
 pub fn write(file: &Path, outcomes: &[Outcome]) -> io::Result<()> {
     let report = report(outcomes);
-    // A device, a pipe or a link, as `/dev/stdout` is one, is written to and not replaced.
-    if file.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+    // A device or a pipe, as `/dev/stdout` leads to one, is written to and not replaced.
+    if file.metadata().is_ok_and(|found| !found.is_file()) {
         return std::fs::write(file, report);
     }
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    std::fs::write(&temporary, report)
-        .and_then(|()| std::fs::rename(&temporary, file))
-        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+    files::write(file, report.as_bytes())
 }
 
 fn report(outcomes: &[Outcome]) -> String {

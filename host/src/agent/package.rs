@@ -42,7 +42,10 @@ impl Package {
     /// manifest is embedded.
     pub fn read(bytes: Vec<u8>) -> Result<Package> {
         let Contents { embedded, imports, exports } = inspect(&bytes)?;
-        let functions = functions(&bytes, &imports).unwrap_or_default();
+        let functions = functions(&bytes, &imports).ok_or_else(|| {
+            Problem::new(Code::MalformedComponent, "the file is no valid component")
+                .hint("build or download it again; `countersign explain MALFORMED_COMPONENT` says more")
+        })?;
         Ok(Package { digest: Digest::of(&bytes), bytes, embedded, imports, functions, exports })
     }
 
@@ -182,7 +185,7 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
     }
     let (mut outer, mut inner) = (Vec::new(), Vec::new());
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let mut depth = 0;
+    let (mut depth, mut programs) = (0, 0);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| malformed(format!("not a whole component: {error}")))?;
         match payload {
@@ -218,6 +221,9 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
                     exports.push(export.name.name.to_owned());
                 }
             }
+            Payload::CustomSection(section) if depth == 0 && section.name() == PROGRAM_SECTION => {
+                programs += 1
+            }
             Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
                 let sections = if depth == 0 { &mut outer } else { &mut inner };
                 let text = String::from_utf8(section.data().to_vec());
@@ -225,6 +231,9 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
             }
             _ => {}
         }
+    }
+    if programs > 1 {
+        return Err(malformed(format!("the component carries {programs} programs; it may carry one")).into());
     }
     let mut found = if outer.is_empty() { inner } else { outer };
     if found.len() > 1 {
@@ -234,7 +243,7 @@ fn inspect(bytes: &[u8]) -> Result<Contents> {
     Ok(Contents { embedded: found.pop(), imports, exports })
 }
 
-/// The functions of the interfaces a component imports; none where it is no valid component, as compiling it will tell.
+/// The functions of the interfaces a component imports; none where it is no valid component.
 fn functions(bytes: &[u8], imports: &[String]) -> Option<Vec<(String, String)>> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut types = None;

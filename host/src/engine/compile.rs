@@ -18,6 +18,9 @@ use wasmtime::component::Component;
 /// How many compiled components are kept in memory.
 const COMPILED_MAX: usize = 256;
 
+/// How many bytes of programs are kept with them.
+const PROGRAM_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// A component, compiled and linked, and the program it carries.
 pub struct Compiled {
     pub(super) pre: AgentPre<Run>,
@@ -52,7 +55,8 @@ impl Engine {
         };
         let compiled = Arc::new(Compiled { pre: pre.clone(), program: program.into() });
         let mut memory = self.compiled.lock().expect("no holder panics");
-        if memory.components.len() >= COMPILED_MAX {
+        let programs: usize = memory.components.values().map(|compiled| compiled.program.len()).sum();
+        if memory.components.len() >= COMPILED_MAX || programs > PROGRAM_BYTES_MAX {
             *memory = Memory::default();
         }
         memory.components.insert(digest, compiled.clone());

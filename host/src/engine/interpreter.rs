@@ -5,6 +5,7 @@ use super::wasi::{self, Log};
 use crate::clock::{Millis, Stream};
 use crate::journal::RunClock;
 use crate::tools::interpreter::{self, Host};
+use std::sync::Arc;
 use wasmtime::component::{HasData, Linker};
 
 /// The one interface, without its version.
@@ -12,7 +13,7 @@ pub const IMPORT: &str = "countersign:interpreter/interpreter";
 
 /// All that this interface can reach.
 pub struct View<'a> {
-    program: &'a [u8],
+    program: &'a mut Option<Arc<[u8]>>,
     time: &'a RunClock,
     random: &'a mut Stream,
     log: &'a Log,
@@ -26,14 +27,18 @@ impl HasData for Interpreted {
 
 pub fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     fn view(run: &mut Run) -> View<'_> {
-        View { program: &run.program, time: &run.time, random: &mut run.random, log: &run.log }
+        View { program: &mut run.program, time: &run.time, random: &mut run.random, log: &run.log }
     }
     interpreter::add_to_linker::<Run, Interpreted>(linker, view)
 }
 
 impl Host for View<'_> {
     async fn program(&mut self) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.program.to_vec())
+        // It may be as long as a component, and copying costs the guest no fuel: once is enough.
+        match self.program.take() {
+            Some(program) => Ok(program.to_vec()),
+            None => wasmtime::bail!("the program was asked for twice"),
+        }
     }
 
     async fn now(&mut self) -> wasmtime::Result<f64> {
@@ -66,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn no_sleep_turns_the_clock_back_or_overflows_it() {
         let (time, mut random, log) = (RunClock::new(1_000), Stream::new([0; 32]), Log::default());
-        let mut view = View { program: &[], time: &time, random: &mut random, log: &log };
+        let mut view = View { program: &mut None, time: &time, random: &mut random, log: &log };
         for (sleep, now) in [
             (0.5, 1_001.0),
             (-5.0, 1_001.0),
@@ -81,9 +86,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_program_is_given_once() {
+        let (time, mut random, log) = (RunClock::new(0), Stream::new([0; 32]), Log::default());
+        let mut program = Some(b"program".as_slice().into());
+        let mut view = View { program: &mut program, time: &time, random: &mut random, log: &log };
+        assert_eq!(view.program().await.unwrap(), b"program");
+        assert!(view.program().await.is_err());
+    }
+
+    #[tokio::test]
     async fn randomness_is_bounded() {
         let (time, mut random, log) = (RunClock::new(0), Stream::new([0; 32]), Log::default());
-        let mut view = View { program: &[], time: &time, random: &mut random, log: &log };
+        let mut view = View { program: &mut None, time: &time, random: &mut random, log: &log };
         assert_eq!(view.random(16).await.unwrap().len(), 16);
         assert!(view.random(RANDOM_BYTES_MAX as u32 + 1).await.is_err());
     }

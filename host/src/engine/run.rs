@@ -28,8 +28,8 @@ pub struct Run {
     pub(super) start: Millis,
     pub(super) random: Stream,
     pub(super) log: Log,
-    /// What the component carries for its interpreter.
-    pub(super) program: Arc<[u8]>,
+    /// What the component carries for its interpreter, until that has asked for it.
+    pub(super) program: Option<Arc<[u8]>>,
     limiter: Limiter,
 }
 
@@ -159,7 +159,7 @@ impl Engine {
             start: intent.submitted_ms,
             random: Stream::new(intent.seed),
             log: log.clone(),
-            program,
+            program: Some(program),
             limiter: Limiter::default(),
         };
         let mut store = Store::new(&self.wasmtime, run);

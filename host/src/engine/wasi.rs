@@ -181,6 +181,9 @@ impl random::insecure_seed::Host for Stream {
     }
 }
 
+/// When the host stops adding lines of its own, in bytes.
+const NOTES_BYTES_MAX: usize = 64 * 1024;
+
 /// What a run prints. A replay prints it again from the start, so it is never appended to what is stored.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Lines>>);
@@ -189,6 +192,8 @@ pub struct Log(Arc<Mutex<Lines>>);
 struct Lines {
     bytes: Vec<u8>,
     dropped: usize,
+    /// Lines of the host's own. They have room of their own, and no line of a guest before them on theirs.
+    notes: String,
 }
 
 impl Log {
@@ -203,7 +208,10 @@ impl Log {
 
     /// Adds a line of the host's own.
     pub fn note(&self, line: &str) {
-        self.write(format!("[countersign] {line}\n").as_bytes());
+        let mut lines = self.0.lock().expect("no holder panics");
+        if lines.notes.len() < NOTES_BYTES_MAX {
+            lines.notes += &format!("[countersign] {line}\n");
+        }
     }
 
     /// All that was kept, and how much was not. Hostile text: it is shown through `printable` only.
@@ -213,7 +221,10 @@ impl Log {
         if lines.dropped > 0 {
             text += &format!("\n[countersign] {} bytes more were printed and dropped\n", lines.dropped);
         }
-        text
+        if !text.is_empty() && !text.ends_with('\n') && !lines.notes.is_empty() {
+            text.push('\n');
+        }
+        text + &lines.notes
     }
 }
 
@@ -284,6 +295,16 @@ mod tests {
             assert!(now >= before);
             before = now;
         }
+    }
+
+    #[test]
+    fn a_full_log_has_room_for_what_the_host_adds_on_a_line_of_its_own() {
+        let log = Log::default();
+        log.write(b"half a line");
+        log.note("noted");
+        assert_eq!(log.text(), "half a line\n[countersign] noted\n");
+        log.write(&vec![b'x'; LOG_BYTES_MAX]);
+        assert!(log.text().ends_with("were printed and dropped\n[countersign] noted\n"));
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub const RUNTIME: &[u8] = include_bytes!("../../runtime.wasm");
 /// Stack of the thread that builds, in bytes. What is not used takes no memory.
 const STACK_BYTES: usize = 512 * 1024 * 1024;
 
-/// Builds the component of the agent whose first module is `entry`. It imports of the tools exactly `calls`.
+/// Builds the component of the agent whose first module is `entry`. It imports of the tools exactly `calls`, and the approval tool,
+/// which needs no capability.
 ///
 /// The same sources give the same bytes, wherever they lie.
 ///
@@ -34,10 +35,13 @@ pub fn build(entry: &Path, calls: &[&str]) -> Result<Vec<u8>, Problem> {
     // The parser recurses: code that nests deeper than a thread's stack is wide would end the process.
     std::thread::scope(|scope| {
         let built = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || {
-            let calls_known = calls.iter().map(|call| (*call).to_owned()).collect();
-            let sources = Bundle { calls: calls_known, modules: gather(entry)? };
+            let free =
+                ["approval.request", "approval.result"].into_iter().filter(|free| !calls.contains(free));
+            let calls: Vec<&str> = calls.iter().copied().chain(free).collect();
+            let known = calls.iter().map(|call| (*call).to_owned()).collect();
+            let sources = Bundle { calls: known, modules: gather(entry)? };
             let program = compiler::compile(&sources)?.encode();
-            component::component(calls, &program)
+            component::component(&calls, &program)
                 .map_err(|error| Problem { message: format!("cannot build the component: {error:#}") })
         });
         let failed = |what: &str| Problem { message: format!("cannot build the component: {what}") };

@@ -12,7 +12,7 @@ use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_resolver::{ResolveError, ResolveOptions, Resolver};
 use oxc_span::{SourceType, Span};
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -55,8 +55,15 @@ impl Problem {
 /// A file that cannot be read, is too much, is no module, does not parse, or imports what cannot be found.
 pub fn gather(entry: &Path) -> Result<Vec<Module>, Problem> {
     let unreadable = |error| Problem::new(&format!("cannot read {}: {error}", entry.display()));
+    // The folder first: an entry that is a link must not choose it.
+    let folder = entry.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut gathering = Gathering::new(&folder.canonicalize().map_err(unreadable)?);
     let entry = entry.canonicalize().map_err(unreadable)?;
-    let mut gathering = Gathering::new(&entry);
+    if !entry.starts_with(&gathering.root) || Kind::of(&entry) == Ok(Kind::Json) {
+        return Err(Problem::new(
+            "the agent's first module is a file of its own folder, in JavaScript or TypeScript",
+        ));
+    }
     let (mut modules, mut seen, mut waiting) = (Vec::new(), HashSet::new(), vec![entry]);
     while let Some(path) = waiting.pop() {
         if !seen.insert(path.clone()) {
@@ -88,7 +95,7 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn new(entry: &Path) -> Gathering {
+    fn new(folder: &Path) -> Gathering {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let options = ResolveOptions {
             condition_names: texts(&["countersign", "import", "module", "default"]),
@@ -109,8 +116,7 @@ impl Gathering {
             ..options.clone()
         });
         let builtins = packages.clone_with_options(ResolveOptions { builtin_modules: true, ..options });
-        let folder = entry.parent().unwrap_or(entry);
-        let root = entry.ancestors().skip(1).find(|folder| folder.join("agent.json").is_file());
+        let root = folder.ancestors().find(|folder| folder.join("agent.json").is_file());
         let root = root.unwrap_or(folder).to_owned();
         Gathering { root, own, packages, builtins, bytes_left: SOURCE_BYTES_MAX }
     }
@@ -119,8 +125,7 @@ impl Gathering {
     fn module(&mut self, path: &Path) -> Result<(Module, Vec<PathBuf>), Problem> {
         let name = self.name(path)?;
         // The agent may be somebody else's, and its author is not to have whatever the one who builds it can read.
-        let packaged = path.components().any(|part| part.as_os_str() == "node_modules");
-        if !path.starts_with(&self.root) && !packaged {
+        if !path.starts_with(&self.root) && !self.is_in_package(path) {
             return Err(Problem::new(&format!(
                 "{name}: this file lies outside of the folder of agent.json, and only packages in node_modules may"
             )));
@@ -190,6 +195,12 @@ impl Gathering {
             .ok_or_else(|| Problem::new(&format!("{}: the name of this file is not UTF-8", path.display())))
     }
 
+    /// Whether a file belongs to a package. Where the project itself lies does not matter.
+    fn is_in_package(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        below.components().any(|part| part.as_os_str() == "node_modules")
+    }
+
     fn read(&mut self, path: &Path, name: &str) -> Result<String, Problem> {
         let mut bytes = Vec::new();
         // Not by its length beforehand: the file may grow, or have none.
@@ -232,13 +243,22 @@ impl Gathering {
         }
         let relative = ["./", "../"].iter().any(|start| specifier.starts_with(start))
             || [".", ".."].contains(&specifier);
-        let resolver = if relative && !is_in_package(importer) { &self.own } else { &self.packages };
+        let resolver = if relative && !self.is_in_package(importer) { &self.own } else { &self.packages };
         let folder = importer.parent().unwrap_or(importer);
         let error = match resolver.resolve(folder, specifier) {
             Ok(found) if found.query().is_some() || found.fragment().is_some() => {
                 return Err("has a query or a fragment, which files do not have".into());
             }
-            Ok(found) => return Ok(found.into_path_buf()),
+            Ok(found) => {
+                let path = found.into_path_buf();
+                // A path that is written out leads to files of the agent, and inside of a package to files of packages.
+                if relative && !self.is_in_package(importer) && !path.starts_with(&self.root) {
+                    return Err(
+                        "lies outside of the folder of agent.json: put it below, or make it a package".into(),
+                    );
+                }
+                return Ok(path);
+            }
             Err(error) => error,
         };
         if let Err(ResolveError::Builtin { .. }) = self.builtins.resolve(folder, specifier) {
@@ -330,13 +350,19 @@ fn is_common_js(source: &str, parsed: &ParserReturn<'_>) -> bool {
 
 /// Whether the nearest package.json says that its `.js` files are modules.
 fn is_in_module_package(path: &Path) -> bool {
-    let nearest = path.ancestors().skip(1).find_map(|folder| fs::read(folder.join("package.json")).ok());
+    let read = |folder: &Path| {
+        let file = folder.join("package.json");
+        // Not a device, which has no end.
+        if !file.is_file() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        File::open(file).and_then(|file| file.take(SOURCE_BYTES_MAX as u64).read_to_end(&mut bytes)).ok()?;
+        Some(bytes)
+    };
+    let nearest = path.ancestors().skip(1).find_map(read);
     let package = nearest.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     package.is_some_and(|package| package["type"] == "module")
-}
-
-fn is_in_package(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "node_modules")
 }
 
 /// What a module imports, each once, and where it says so first. Types are not imported.
@@ -451,6 +477,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use tempfile::TempDir;
 
     /// A folder with these files in it.

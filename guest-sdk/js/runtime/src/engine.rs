@@ -7,7 +7,9 @@ use crate::natives;
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::{Declared, WriteOptions};
 use rquickjs::promise::PromiseState;
-use rquickjs::{CatchResultExt, Ctx, Function, Module, Object, Persistent, Promise, Runtime, Value};
+use rquickjs::{
+    CatchResultExt, CaughtError, Ctx, Function, Module, Object, Persistent, Promise, Runtime, Value,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -96,7 +98,7 @@ pub fn compile(bundle: Bundle) -> Result<Bundle, String> {
         for part in &bundle.modules {
             // Loading a module loads what it imports; what is there already is not loaded again.
             if !PARTS.with_borrow(|parts| parts.compiled.contains_key(&part.name)) {
-                declare(&ctx, &part.name).catch(&ctx).map_err(|error| error.to_string())?;
+                declare(&ctx, &part.name).catch(&ctx).map_err(|caught| place(&caught))?;
             }
         }
         let code = |name| PARTS.with_borrow_mut(|parts| parts.compiled.remove(name)).unwrap_or_default();
@@ -104,6 +106,16 @@ pub fn compile(bundle: Bundle) -> Result<Bundle, String> {
             bundle.modules.iter().map(|part| Part { code: code(&part.name), ..part.clone() }).collect();
         Ok(Bundle { modules, calls: bundle.calls })
     })
+}
+
+/// What does not compile, written as the builder writes it: place first.
+fn place(caught: &CaughtError) -> String {
+    let CaughtError::Exception(exception) = caught else { return caught.to_string() };
+    let (message, stack) = (exception.message().unwrap_or_default(), exception.stack().unwrap_or_default());
+    match stack.lines().next().and_then(|line| line.trim().strip_prefix("at ")) {
+        Some(place) => format!("{place}: {message}"),
+        None => message,
+    }
 }
 
 fn declare<'js>(ctx: &Ctx<'js>, name: &str) -> rquickjs::Result<Module<'js, Declared>> {

@@ -103,7 +103,7 @@
       const linked = make !== undefined && calls.includes(name);
       tools[tool][call] = async (argument) => {
         if (!linked) {
-          throw denied(capability, make === undefined ? `There is no tool for ${tool} yet.` : "Declare it in agent.json.");
+          throw denied(capability ?? tool, make === undefined ? `There is no tool for ${tool} yet.` : "Declare it in agent.json.");
         }
         return answered(make(argument));
       };
@@ -289,8 +289,8 @@
     }
   };
   const say = (...values) => {
-    const lines = values.map(shown).join(" ").slice(0, LINES_CHARS_MAX);
-    natives.print(lines.toWellFormed().split("\n").map((line) => indent + line).join("\n"));
+    const lines = values.map(shown).join(" ").slice(0, LINES_CHARS_MAX).split("\n").map((line) => indent + line);
+    natives.print(lines.join("\n").slice(0, LINES_CHARS_MAX).toWellFormed());
   };
   const elapsed = (label) => `${label}: ${natives.now() - (marks.get(label) ?? natives.now())} ms`;
   const console = {
@@ -312,6 +312,7 @@
       if (values.length > 0) say(...values);
       indent += "  ";
     },
+    groupCollapsed: (...values) => console.group(...values),
     groupEnd: () => {
       indent = indent.slice(2);
     },
@@ -617,16 +618,18 @@
       return null;
     }
   };
+  // More than a card may have, and less than a call may carry.
+  const clip = (text) => String(text ?? "").slice(0, LINES_CHARS_MAX).toWellFormed();
   const told = (error) => {
     const code = error?.code;
     if (typeof code === "string" && code !== "") {
-      return { code: code.toWellFormed(), message: String(error.message ?? "").toWellFormed(), details: detailed(error) };
+      return { code: clip(code), message: clip(error.message), details: detailed(error) };
     }
     console.error("Uncaught", error);
-    if (!(error instanceof Error)) return { code: "Error", message: inspect(error, 0, []).toWellFormed(), details: null };
+    if (!(error instanceof Error)) return { code: "Error", message: clip(shown(error)), details: null };
     const where = place(error);
-    const message = where === undefined ? String(error.message) : `${error.message} (${where})`;
-    return { code: String(error.name).toWellFormed(), message: message.toWellFormed(), details: null };
+    const message = where === undefined ? clip(error.message) : `${clip(error.message)} (${where})`;
+    return { code: clip(error.name), message, details: null };
   };
 
   const KINDS = ["result", "error", "summary", "list", "suggestion", "progress", "approval"];
