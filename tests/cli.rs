@@ -297,6 +297,9 @@ fn every_verb_prints_what_its_schema_promises() {
     let scenario = r#"{"about": "It asks.", "action": "send_report"}"#;
     std::fs::write(project.join("scenarios/asks/scenario.json"), scenario).unwrap();
     check("test", cli.json(4, &["test", project.to_str().unwrap(), "--agent", file]));
+    let new = cli.command(&["--json", "new", "made", "--lang", "js"]).current_dir(cli.scratch()).output();
+    check("new", serde_json::from_slice(&new.unwrap().stdout).unwrap());
+    check("build", cli.json(0, &["build", cli.scratch().join("made").to_str().unwrap()]));
     check("agent-remove", cli.json(0, &["agent", "remove", agent]));
     check("error", cli.run(&["--json", "agent", "show", agent]).json());
     let packed = cli.scratch().join("packed.wasm");

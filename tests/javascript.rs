@@ -518,7 +518,7 @@ fn a_call_the_manifest_does_not_declare_is_denied_and_not_even_imported() {
         assert_eq!(Ran::once(&component, "go").field("title"), title, "{capabilities:?}");
         let package = Package::read(component).unwrap();
         let mut tools: Vec<(&str, &str)> = Vec::new();
-        for (interface, function) in &package.functions {
+        for (interface, function) in package.functions.iter().flatten() {
             let interface = interface.strip_prefix("countersign:").unwrap_or_else(|| panic!("{interface}"));
             let tool = interface.split('/').next().unwrap();
             if tool != "interpreter" {
@@ -790,7 +790,7 @@ fn details_that_are_no_json_do_not_cost_an_error_its_code() {
 #[test]
 fn whatever_is_thrown_is_told() {
     for (thrown, code, description) in [
-        ("'a string'", "Error", "\"a string\""),
+        ("'a string'", "Error", "a string"),
         ("undefined", "Error", "undefined"),
         ("null", "Error", "null"),
         ("5", "Error", "5"),
@@ -942,10 +942,10 @@ fn what_cannot_be_imported_is_refused_when_it_is_built() {
         ("import 'fs';", "agent.js:1:8: ", "agents have no files and no network; use tools"),
         ("import 'left-pad';", "agent.js:1:8: ", "install the package"),
         ("import 'https://esm.sh/nanoid';", "agent.js:1:8: ", "nothing is fetched"),
-        ("import '../secret.js';", "../secret.js: ", "lies outside of the folder of agent.json"),
+        ("import '../secret.js';", "agent.js:1:8: ", "lies outside of the folder of agent.json"),
         (
             "const x = await import('../secret.js');",
-            "../secret.js: ",
+            "agent.js:1:24: ",
             "lies outside of the folder of agent.json",
         ),
         (
@@ -1537,12 +1537,11 @@ async fn bytecode_with_flipped_bits_harms_nobody_but_its_run() {
 fn lines_are_right_and_columns_count_bytes_where_characters_are_wide() {
     let script = "const é = '日本'; export function handleIntent() { throw new Error('wide'); }";
     let typed = "const é: '日本' = '日本' as '日本'; export function handleIntent(): never { throw new Error('wide'); }";
-    for (file, source) in [("agent.js", script), ("agent.ts", typed)] {
-        let ran = Ran::once(&project(&[(file, source)], &[]), "go");
-        let (_, description) = ran.error();
-        let bytes = 1 + source.find("Error(").unwrap();
-        assert_eq!(description, format!("wide ({file}:1:{bytes})"));
-    }
+    let told = |file, source| Ran::once(&project(&[(file, source)], &[]), "go").error().1;
+    let bytes = 1 + script.find("Error(").unwrap();
+    assert_eq!(told("agent.js", script), format!("wide (agent.js:1:{bytes})"));
+    // What is erased is as many spaces as it had characters.
+    assert!(told("agent.ts", typed).starts_with("wide (agent.ts:1:"));
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub struct Package {
     pub embedded: Option<String>,
     /// Names of what it imports, with versions.
     pub imports: Vec<String>,
-    /// The functions it imports, each with its interface: what it can call at all.
-    pub functions: Vec<(String, String)>,
+    /// The functions it imports, each with its interface: what it can call at all. None where it is no valid component.
+    pub functions: Option<Vec<(String, String)>>,
     /// Names of what it exports.
     pub exports: Vec<String>,
 }
@@ -42,18 +42,18 @@ impl Package {
     /// manifest is embedded.
     pub fn read(bytes: Vec<u8>) -> Result<Package> {
         let Contents { embedded, imports, exports } = inspect(&bytes)?;
-        let functions = functions(&bytes, &imports).ok_or_else(|| {
-            Problem::new(Code::MalformedComponent, "the file is no valid component")
-                .hint("build or download it again; `countersign explain MALFORMED_COMPONENT` says more")
-        })?;
+        let functions = functions(&bytes, &imports);
         Ok(Package { digest: Digest::of(&bytes), bytes, embedded, imports, functions, exports })
     }
 
-    /// Whether it imports the function `name` of `interface`, whatever the version.
+    /// Whether it imports the function `name` of `interface`, whatever the version; where that cannot be told, whether it imports
+    /// the interface.
     pub fn calls(&self, interface: &str, name: &str) -> bool {
-        self.functions
-            .iter()
-            .any(|(of, function)| of.split('@').next() == Some(interface) && function == name)
+        let is = |import: &str| import.split('@').next() == Some(interface);
+        match &self.functions {
+            Some(functions) => functions.iter().any(|(of, function)| is(of) && function == name),
+            None => self.imports.iter().any(|import| is(import)),
+        }
     }
 
     /// The manifest: the embedded one, or `beside` where none is embedded. Where there are both they must be equal.

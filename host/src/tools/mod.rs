@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn every_import_of_the_world_has_a_room_and_every_function_is_a_known_call() {
-        let world = include_str!("../../../wit/agent.wit");
+        // What the larger world imports besides is no tool.
+        let world = include_str!("../../../wit/agent.wit").split("world interpreted-agent").next().unwrap();
         let imports = world.lines().filter_map(|line| line.trim().strip_prefix("import "));
         let imports: Vec<_> = imports.map(|line| line.split('@').next().unwrap()).collect();
         let rooms: Vec<_> = ROOMS.iter().map(|room| room.import).collect();
