@@ -255,6 +255,8 @@ pub struct Replayed {
     pub timeline: Vec<Call>,
     /// Numbers of the calls a person's answer was waited for.
     pub waited_at: Vec<usize>,
+    /// The approval it waits for now, asked behind the last call of the record.
+    pub waits_for: Option<String>,
     /// What the replay printed.
     pub log: String,
 }

@@ -28,7 +28,8 @@ impl Replay {
         };
         let host = session.host().await?;
         let replay = host.replay(user, &self.intent, other.as_ref()).await?;
-        let recorded = host.show(user, &self.intent)?.intent.digest;
+        let view = host.show(user, &self.intent)?;
+        let recorded = view.intent.digest;
         let timeline: Vec<_> =
             host.journal(user, &self.intent)?.into_iter().enumerate().map(intent::call).collect();
         let replayed = Replayed {
@@ -41,6 +42,7 @@ impl Replay {
                 .filter(|call| call.call == REQUEST.name && call.refused.is_none())
                 .map(|call| call.number)
                 .collect(),
+            waits_for: view.pending().map(|pending| pending.approval.id.clone()),
             timeline,
             log: replay.log,
         };
@@ -52,6 +54,16 @@ impl Replay {
 fn show(it: &Replayed, session: &Session) -> String {
     let mut out = format!("Intent    {}\nBuild     sha256:{}\n\nRecord\n", line(&it.intent), it.agent_digest);
     out += &intent::timeline(&it.timeline, session);
+    for number in &it.waited_at {
+        let _ = writeln!(out, "\nAt call {number} it waited for a person.");
+    }
+    if let Some(approval) = &it.waits_for {
+        let _ = writeln!(
+            out,
+            "\nIt asked behind this, and waits: {}",
+            session.command(&format!("countersign approval show {approval}"))
+        );
+    }
     let _ = match &it.differs {
         None => writeln!(out, "\nIt follows the record to its end."),
         Some(differs) => writeln!(out, "\nIt leaves the record: {}", short(differs, 500)),

@@ -11,7 +11,8 @@ use oxc_ast_visit::{Visit, walk};
 use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_resolver::{ResolveError, ResolveOptions, Resolver};
 use oxc_span::{SourceType, Span};
-use std::collections::HashSet;
+use oxc_syntax::module_record::{ExportExportName, ExportImportName, ImportImportName, ModuleRecord};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -54,6 +55,17 @@ impl Problem {
 ///
 /// A file that cannot be read, is too much, is no module, does not parse, or imports what cannot be found.
 pub fn gather(entry: &Path) -> Result<Vec<Module>, Problem> {
+    let (modules, handles) = collect(entry)?;
+    match handles {
+        true => Ok(modules),
+        false => {
+            Err(Problem::new(&format!("{}: an agent exports a function `handleIntent`", modules[0].name)))
+        }
+    }
+}
+
+/// The modules, and whether the first may have a handler.
+fn collect(entry: &Path) -> Result<(Vec<Module>, bool), Problem> {
     let unreadable = |error| Problem::new(&format!("cannot read {}: {error}", entry.display()));
     // The folder first: an entry that is a link must not choose it.
     let folder = entry.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -78,7 +90,49 @@ pub fn gather(entry: &Path) -> Result<Vec<Module>, Problem> {
         modules.push(module);
         waiting.extend(imported.into_iter().rev());
     }
-    Ok(modules)
+    gathering.names(&modules)?;
+    let entry = modules.first().and_then(|entry| gathering.surfaces.get(&entry.name));
+    let handles = entry.is_some_and(|surface| {
+        surface.open || ["handleIntent", "default"].iter().any(|name| surface.exports.contains(*name))
+    });
+    Ok((modules, handles))
+}
+
+/// What a module exports and takes from others, by name. Types are no part of it.
+#[derive(Default)]
+struct Surface {
+    source: String,
+    exports: HashSet<String>,
+    /// Whether it exports what another module does, whatever that is.
+    open: bool,
+    /// The specifier, the name, and where it stands.
+    taken: Vec<(String, String, usize)>,
+}
+
+impl Surface {
+    fn of(source: &str, record: &ModuleRecord) -> Surface {
+        let (mut exports, mut taken) = (HashSet::new(), Vec::new());
+        for entry in record.local_export_entries.iter().chain(&record.indirect_export_entries) {
+            match &entry.export_name {
+                _ if entry.is_type => continue,
+                ExportExportName::Name(name) => exports.insert(name.name.to_string()),
+                ExportExportName::Default(_) => exports.insert("default".into()),
+                ExportExportName::Null => false,
+            };
+            if let (Some(from), ExportImportName::Name(name)) = (&entry.module_request, &entry.import_name) {
+                taken.push((from.name.to_string(), name.name.to_string(), name.span.start as usize));
+            }
+        }
+        for entry in record.import_entries.iter().filter(|entry| !entry.is_type) {
+            let (name, span) = match &entry.import_name {
+                ImportImportName::Name(name) => (name.name.to_string(), name.span),
+                ImportImportName::Default(span) => ("default".into(), *span),
+                ImportImportName::NamespaceObject => continue,
+            };
+            taken.push((entry.module_request.name.to_string(), name, span.start as usize));
+        }
+        Surface { source: source.to_owned(), exports, open: !record.star_export_entries.is_empty(), taken }
+    }
 }
 
 struct Gathering {
@@ -92,13 +146,15 @@ struct Gathering {
     builtins: Resolver,
     /// How many bytes may still be read.
     bytes_left: usize,
+    /// By name of the module.
+    surfaces: HashMap<String, Surface>,
 }
 
 impl Gathering {
     fn new(folder: &Path) -> Gathering {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let options = ResolveOptions {
-            condition_names: texts(&["countersign", "import", "module", "default"]),
+            condition_names: texts(&["countersign", "browser", "import", "module", "default"]),
             main_fields: texts(&["module", "main"]),
             extensions: texts(&[".js", ".mjs", ".json", ".ts", ".mts"]),
             // TypeScript has its authors import `x.ts` by the name it will be compiled to.
@@ -118,7 +174,7 @@ impl Gathering {
         let builtins = packages.clone_with_options(ResolveOptions { builtin_modules: true, ..options });
         let root = folder.ancestors().find(|folder| folder.join("agent.json").is_file());
         let root = root.unwrap_or(folder).to_owned();
-        Gathering { root, own, packages, builtins, bytes_left: SOURCE_BYTES_MAX }
+        Gathering { root, own, packages, builtins, bytes_left: SOURCE_BYTES_MAX, surfaces: HashMap::new() }
     }
 
     /// Reads one module, and says which files it imports.
@@ -179,7 +235,30 @@ impl Gathering {
             }
         }
         tell(&name, &source, unresolved.into_iter())?;
+        self.surfaces.insert(name.clone(), Surface::of(&source, &parsed.module_record));
         Ok((Module { name, code: code.into_bytes(), imports }, imported))
+    }
+
+    /// Every name that is taken from another module is one it has.
+    fn names(&self, modules: &[Module]) -> Result<(), Problem> {
+        for module in modules {
+            // JSON takes nothing.
+            let Some(surface) = self.surfaces.get(&module.name) else { continue };
+            let missing = surface.taken.iter().filter_map(|(specifier, name, offset)| {
+                let (_, from) = module.imports.iter().find(|(known, _)| known == specifier)?;
+                let known = match self.surfaces.get(from) {
+                    Some(from) => from.open || from.exports.contains(name),
+                    None => name == "default",
+                };
+                let sentence = || {
+                    let (from, name) = (clip(from), clip(name));
+                    format!("{from} exports no `{name}`; a type is imported with `import type`")
+                };
+                (!known).then(|| (*offset, sentence()))
+            });
+            tell(&module.name, &surface.source, missing)?;
+        }
+        Ok(())
     }
 
     /// Where a file is, seen from the root, so that the same sources make the same agent on every machine.
@@ -492,7 +571,7 @@ mod tests {
     }
 
     fn gathered(folder: &TempDir, entry: &str) -> Vec<Module> {
-        gather(&folder.path().join(entry)).unwrap()
+        collect(&folder.path().join(entry)).unwrap().0
     }
 
     fn names(folder: &TempDir, entry: &str) -> Vec<String> {
@@ -500,7 +579,7 @@ mod tests {
     }
 
     fn problem(folder: &TempDir, entry: &str) -> String {
-        gather(&folder.path().join(entry)).unwrap_err().to_string()
+        collect(&folder.path().join(entry)).unwrap_err().to_string()
     }
 
     /// What is said about an entry with this text and nothing beside it.
@@ -623,8 +702,8 @@ mod tests {
     fn json_becomes_a_module() {
         let code = |text: &str| {
             let folder = files(&[("agent.js", "import './x.json'"), ("x.json", text)]);
-            gather(&folder.path().join("agent.js"))
-                .map(|modules| String::from_utf8(modules[1].code.clone()).unwrap())
+            collect(&folder.path().join("agent.js"))
+                .map(|(modules, _)| String::from_utf8(modules[1].code.clone()).unwrap())
                 .map_err(|problem| problem.message)
         };
         assert_eq!(code("{\"a\": [1]}").unwrap(), "export default {\"a\": [1]};\n");
@@ -726,7 +805,7 @@ mod tests {
                 ("node_modules/p/package.json", manifest),
                 ("node_modules/p/index.js", text),
             ]);
-            gather(&folder.path().join("agent.js")).map(|_| ()).map_err(|problem| problem.message)
+            collect(&folder.path().join("agent.js")).map(|_| ()).map_err(|problem| problem.message)
         };
         for text in [
             "module.exports = 1",
@@ -775,9 +854,9 @@ mod tests {
         }
         let entry = folder.path().join("agent.js");
         fs::write(&entry, (1..MODULES_MAX).map(import).collect::<String>()).unwrap();
-        assert_eq!(gather(&entry).unwrap().len(), MODULES_MAX);
+        assert_eq!(collect(&entry).unwrap().0.len(), MODULES_MAX);
         fs::write(&entry, (1..=MODULES_MAX).map(import).collect::<String>()).unwrap();
-        assert!(gather(&entry).unwrap_err().message.contains("more than 2000 modules"));
+        assert!(collect(&entry).unwrap_err().message.contains("more than 2000 modules"));
     }
 
     #[test]
@@ -786,10 +865,45 @@ mod tests {
         let rest = SOURCE_BYTES_MAX - import.len();
         let with = |spaces: usize| {
             let folder = files(&[("agent.js", import), ("a.json", &("1".to_owned() + &" ".repeat(spaces)))]);
-            gather(&folder.path().join("agent.js")).map(|modules| modules.len())
+            collect(&folder.path().join("agent.js")).map(|(modules, _)| modules.len())
         };
         assert_eq!(with(rest - 1).unwrap(), 2);
         let told = with(rest).unwrap_err().message;
         assert!(told.starts_with("a.json: with this file the agent has more than 8388608 bytes"), "{told}");
+    }
+
+    #[test]
+    fn names_that_are_not_there_are_told_before_anything_runs() {
+        let of = |text: &str| {
+            let folder = files(&[
+                ("agent.ts", text),
+                ("b.ts", "export const v = 1; export interface Deep {} export default 2;"),
+                ("c.js", "export * from './b.ts'; export * as all from './b.ts';"),
+                ("d.json", "{}"),
+            ]);
+            gather(&folder.path().join("agent.ts")).map(drop).map_err(|problem| problem.to_string())
+        };
+        let handler = "export function handleIntent() {}";
+        for imports in [
+            "import b, { v } from './b';",
+            "import type { Deep } from './b';",
+            "import { type Deep, v as w } from './b';",
+            "import * as all from './b';",
+            "import { all, anything } from './c.js';",
+            "import d from './d.json';",
+            "export { v } from './b';",
+        ] {
+            assert_eq!(of(&format!("{imports} {handler}")), Ok(()), "{imports}");
+        }
+        for (imports, told) in [
+            ("import { nope } from './b';", "agent.ts:1:10: b.ts exports no `nope`"),
+            ("import { Deep } from './b';", "agent.ts:1:10: b.ts exports no `Deep`"),
+            ("export { nope } from './b';", "agent.ts:1:10: b.ts exports no `nope`"),
+            ("import { x } from './d.json';", "agent.ts:1:10: d.json exports no `x`"),
+        ] {
+            let problem = of(&format!("{imports} {handler}")).unwrap_err();
+            assert!(problem.starts_with(told), "{problem}");
+        }
+        assert!(of("export const v = 1").unwrap_err().contains("exports a function `handleIntent`"));
     }
 }
