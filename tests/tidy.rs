@@ -225,6 +225,7 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ),
         ("PARAMETERS_BYTES_MAX", &[intent::PARAMETERS_BYTES_MAX as u64, intent::TEXT_BYTES_MAX as u64]),
         ("LIST_MAX", &[u64::from(countersign::host::LIST_MAX)]),
+        ("MODULES_MAX", &[countersign_js::MODULES_MAX as u64, countersign_js::SOURCE_BYTES_MAX as u64]),
         (
             "MESSAGE_BYTES_MAX",
             &[import::MESSAGE_BYTES_MAX, import::BODY_BYTES_MAX as u64, import::FIELD_BYTES_MAX as u64],

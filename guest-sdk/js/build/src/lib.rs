@@ -12,7 +12,7 @@ mod sources;
 mod typescript;
 
 pub use component::PROGRAM_SECTION;
-pub use sources::{Problem, gather};
+pub use sources::{MODULES_MAX, Problem, SOURCE_BYTES_MAX, gather};
 
 use bundle::Bundle;
 use std::path::Path;
