@@ -455,6 +455,11 @@ impl Host {
         self.mailbox.fail(calls);
     }
 
+    /// How many of the calls that were to fail have not been made.
+    pub fn rehearsed_backend_errors_left(&self) -> usize {
+        self.mailbox.left()
+    }
+
     /// The same data folder opened again, as after a restart. Also keeps a database that lies in memory.
     pub fn reopen(self) -> Result<Host> {
         let Host { config, store, engine, ports, locks, sent, wall_max, mailbox, .. } = self;

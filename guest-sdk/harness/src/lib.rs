@@ -26,6 +26,7 @@ use countersign::clock::Clock;
 use countersign::config::{Config, User};
 use countersign::engine::limits::Limits;
 use countersign::host::{Host, Install, Options, View};
+use countersign::intent::Status;
 use countersign::refusals::Error;
 use scenario::write_mail;
 use std::path::Path;
@@ -144,6 +145,9 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         Err(Error::Fault(error)) => return Err(error),
     };
     transcript.state(&view);
+    // A run that crashed is left running.
+    let crashed = |view: &View| usize::from(view.intent.status == Status::Running);
+    let mut crashes = crashed(&view);
     for step in &scenario.steps {
         transcript.line(&step.to_string());
         let id = view.intent.id.clone();
@@ -195,6 +199,17 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         }
         view = host.resume("local", &id).await?;
         transcript.state(&view);
+        crashes += crashed(&view);
+    }
+    // A fault that never struck has shown nothing.
+    let armed = scenario.steps.iter().filter(|step| matches!(step, Step::CrashAfter(_))).count();
+    match (armed + usize::from(scenario.crash_after.is_some())).saturating_sub(crashes) {
+        0 => {}
+        never => transcript.line(&format!("crashes that never came: {never}")),
+    }
+    match host.rehearsed_backend_errors_left() {
+        0 => {}
+        never => transcript.line(&format!("backend errors that never came: {never}")),
     }
     finish(&host, &view, scenario.unknown_fields, &mut transcript).await?;
     Ok(transcript.text())

@@ -158,12 +158,17 @@ pub enum Step {
     BackendError(usize),
 }
 
+/// For who has written another.
+const STEPS: &str = "\"approve\", \"decline\", \"expire\", \"restart\", \"resume\", \"cancel\", \"backendError\", \
+                     {\"advance\": \"5m\"}, {\"crashAfter\": 1}, {\"backendError\": 2}, {\"mail\": […]}, {\"grant\": […]}, \
+                     {\"revoke\": […]} and {\"deny\": […]}";
+
 impl TryFrom<Value> for Step {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Step, String> {
         let decide = |verdict, no_resume, stale| Ok(Step::Decide { verdict, no_resume, stale });
-        let unknown = || format!("`{value}` is not a step");
+        let unknown = || format!("`{value}` is not a step; there are {STEPS}");
         if let Some(word) = value.as_str() {
             return match word {
                 "approve" => decide(Verdict::Approve, false, false),

@@ -20,6 +20,11 @@ impl<M> Rehearsal<M> {
     pub fn fail(&self, calls: usize) {
         self.failures.store(calls, Ordering::Relaxed);
     }
+
+    /// How many of them have not failed yet.
+    pub fn left(&self) -> usize {
+        self.failures.load(Ordering::Relaxed)
+    }
 }
 
 impl<M: Mailbox> Mailbox for Rehearsal<M> {
