@@ -153,7 +153,7 @@ export interface ApprovalAnswer {
   approved: boolean;
   /** Names this approval, `appr_…`. */
   approvalId: string;
-  /** RFC 3339. */
+  /** When it was asked, so that the answer is known before it is given; RFC 3339. */
   timestamp: string;
   /** `reason` is `expired` where nobody decided in time. */
   extras?: { reason?: "expired" };

@@ -83,7 +83,7 @@ pub struct Answer {
     pub approved: bool,
     /// Names this approval, `appr_…`.
     pub approval_id: String,
-    /// RFC 3339.
+    /// When it was asked, so that the answer is known before it is given; RFC 3339.
     pub timestamp: String,
     /// A JSON object for whatever the answer gains later; `null` where there is nothing.
     pub extras: Value,
