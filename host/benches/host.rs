@@ -284,7 +284,7 @@ fn main() {
         ("JavaScript, resume at 3 calls", Some("Rust, resume at 3 calls"), ""),
         ("Rust, install", None, "(compiled anew)"),
         ("JavaScript, install", Some("Rust, install"), "(compiled anew; goal: 3 s)"),
-        ("JavaScript, install another", Some("Rust, install"), "(the engine is compiled already)"),
+        ("JavaScript, install another", Some("Rust, install"), "(that declares the same tools)"),
     ]);
 }
 
@@ -331,7 +331,7 @@ fn languages(table: &mut Table, criterion: &mut Criterion, runtime: &Runtime, fo
         });
     }
     let known = Package::read(std::fs::read(support::guest("guest-script-js")).unwrap()).unwrap();
-    let other = Package::read(std::fs::read(support::guest("send-report-js")).unwrap()).unwrap();
+    let other = Package::read(std::fs::read(support::guest("guest-script-bare-js")).unwrap()).unwrap();
     table.measure(criterion, "JavaScript, install another", || {
         let engine = Engine::new(None, Limits::default()).unwrap();
         engine.check(&known).unwrap();
