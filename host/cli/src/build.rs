@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The target of Rust agents.
-pub const TARGET: &str = "wasm32-wasip2";
+const TARGET: &str = "wasm32-wasip2";
 /// Names an agent in JavaScript or TypeScript may have, below the project's folder or its `src`.
 const ENTRIES: &[&str] = &["agent.ts", "agent.mts", "agent.js", "agent.mjs"];
 /// Where the component goes, below the project's folder.
@@ -220,6 +220,7 @@ fn script(entry: &Path, manifest: &Manifest) -> Result<Vec<u8>> {
     })
 }
 
+/// Writes the component, and the folder it goes to.
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).and_then(|()| files::write(file, bytes)).map_err(|error| {
