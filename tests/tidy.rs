@@ -173,10 +173,10 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
 #[test]
 fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::agent::{manifest, package};
-    use countersign::approval::{self, words};
+    use countersign::approval::{self, html, words};
     use countersign::backends::import;
     use countersign::engine::limits::{self, Limits};
-    use countersign::tools::messages::{html, rules};
+    use countersign::tools::messages::rules;
     use countersign::{intent, journal};
     let by_default = Limits::default();
     let table: &[(&str, &[u64])] = &[

@@ -1,10 +1,12 @@
 //! What an operator may set, in one TOML file.
 
 use crate::approval::address;
+use crate::approval::policy::Policy;
 use crate::refusals::{Code, Problem, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What an operator may set. Everything has a default; unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -14,6 +16,26 @@ pub struct Config {
     pub users: BTreeMap<String, User>,
     /// Where compiled agents are cached; by default the platform's cache folder.
     pub cache: Option<PathBuf>,
+    /// What may leave at all.
+    #[serde(skip)]
+    pub policy: Policy,
+    /// How people hear that something waits for them.
+    #[serde(skip)]
+    pub notify: Notify,
+}
+
+/// How people hear that something waits for them. They are told an id and, where there is one, a link: never what is in a message,
+/// and nothing that would decide.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notify {
+    /// A program and its arguments, in which `{approval}`, `{intent}` and `{agent}` are filled in; it gets the same as JSON on its standard input.
+    pub command: Option<Vec<String>>,
+    /// A URL that gets the same JSON by POST.
+    pub webhook: Option<String>,
+    /// Where a person can look at an approval: a URL with `{approval}` in it.
+    pub link: Option<String>,
+    /// How long either may take.
+    pub timeout: Duration,
 }
 
 /// One person.
@@ -22,6 +44,77 @@ pub struct Config {
 pub struct User {
     /// The account their mail leaves from.
     pub address: String,
+    /// How it leaves.
+    #[serde(skip)]
+    pub way: Way,
+}
+
+/// How the mail of a user leaves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Way {
+    /// It stays in the embedded mailbox.
+    #[default]
+    Embedded,
+    /// A submission server takes it, RFC 6409.
+    Smtp(Submission),
+    /// A program takes it, as `sendmail` does.
+    Command(Program),
+}
+
+/// A submission server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// Its name, which its certificate must show.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Who we are to it.
+    pub login: Option<Login>,
+    /// Certificates to trust beside the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How long each step may take.
+    pub timeout: Duration,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// From the first byte.
+    Tls,
+    /// From the STARTTLS command on; a server that does not offer it is refused.
+    Starttls,
+    /// Not at all: only to this machine itself.
+    None,
+}
+
+/// A name, and where its password is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Login {
+    /// The name.
+    pub username: String,
+    /// Where the password is. It is read when it is needed and kept nowhere.
+    pub password: Password,
+}
+
+/// Where a password is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Password {
+    /// In an environment variable of this name.
+    Env(String),
+    /// In a file only its owner can read.
+    File(PathBuf),
+}
+
+/// A program that takes mail on its standard input and recipients as arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The program and its arguments; `{from}` stands for the sender. `--` and the recipients follow.
+    pub command: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 impl Config {

@@ -98,7 +98,10 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
     let folder = tempfile::tempdir()?;
     let clock = Arc::new(Clock::virtual_at(START_MS, scenario.seed));
     let address = scenario.address.clone();
-    let config = Config { users: [("local".to_owned(), User { address })].into(), ..Config::default() };
+    let config = Config {
+        users: [("local".to_owned(), User { address, way: Default::default() })].into(),
+        ..Config::default()
+    };
     let options = Options {
         data: folder.path().join("data"),
         config,

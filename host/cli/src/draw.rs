@@ -220,6 +220,10 @@ pub fn ran(ran: &Ran, program: &str) -> String {
                 let _ = writeln!(out, "  {program} approval decline {}", asked.id);
             }
         }
+        Status::Sending => {
+            let _ = writeln!(out, "Intent {} waits for its message to be handed over:\n", ran.intent);
+            let _ = writeln!(out, "  {program} intent resume {}", ran.intent);
+        }
         Status::Done => match &ran.card {
             Some(shown) => out += &card(shown),
             None => out += "Done.\n",

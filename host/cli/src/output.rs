@@ -61,7 +61,7 @@ impl Ran {
     pub fn exit(&self) -> Exit {
         match self.status {
             // Left where it is, or driven by somebody else: not done, and nobody's fault.
-            Status::Waiting | Status::Running => Exit::Waiting,
+            Status::Waiting | Status::Sending | Status::Running => Exit::Waiting,
             Status::Stopped | Status::Cancelled => Exit::Stopped,
             Status::Done if self.card.as_ref().is_some_and(|card| card["type"] == "error") => Exit::ErrorCard,
             Status::Done => Exit::Done,

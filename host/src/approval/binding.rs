@@ -53,8 +53,9 @@ pub fn bind(found: Found, declared: Option<Action>, earlier: &[Approval]) -> (Bi
 
 fn could_cover(approval: &Approval, action: &Action) -> bool {
     approval.state == State::Approved
+        && !approval.outdated
         && match approval.binding {
-            Binding::Exact | Binding::Declared => approval.digest == action.digest(),
+            Binding::Exact | Binding::Declared => approval.action.as_ref() == Some(action),
             Binding::Hold => true,
             Binding::Question => false,
         }
@@ -94,11 +95,14 @@ pub enum Judgement {
 
 /// Judges a send by the approvals of its run. Capability, addresses and scope have been checked before.
 pub fn judge(approvals: &[Approval], action: &Action, now: Millis) -> Judgement {
-    let digest = action.digest();
+    // The agent's own message, whatever a person made of it. Two actions are equal exactly when their digests are.
     let covers = |approval: &&Approval| {
-        matches!(approval.binding, Binding::Exact | Binding::Declared) && approval.digest == digest
+        matches!(approval.binding, Binding::Exact | Binding::Declared)
+            && approval.action.as_ref() == Some(action)
     };
-    let usable = |approval: &&Approval| approval.state == State::Approved && now < approval.expires_ms;
+    let usable = |approval: &&Approval| {
+        approval.state == State::Approved && now < approval.expires_ms && !approval.outdated
+    };
 
     if let Some(approval) = approvals.iter().find(|approval| covers(approval) && usable(approval)) {
         return Judgement::Release { approval: approval.id.clone() };
@@ -125,7 +129,9 @@ pub fn judge(approvals: &[Approval], action: &Action, now: Millis) -> Judgement 
         ("differs", Some(Approval { action: Some(approved), .. })) => approved.differs(action),
         _ => Vec::new(),
     };
-    let cancel = approval.filter(|_| reason == "differs").map(|approval| approval.id.clone());
+    // What lets nothing leave any more is disarmed, so that it can be asked about again.
+    let cancel =
+        approval.filter(|_| matches!(reason, "differs" | "policy")).map(|approval| approval.id.clone());
     Judgement::Refuse { refusal: required(reason, &fields, approval.map(|a| a.id.as_str())), cancel }
 }
 
@@ -134,7 +140,8 @@ fn spent_reason(approval: &Approval, now: Millis) -> &'static str {
         State::Used => "used",
         State::Expired => "expired",
         State::Declined => "declined",
-        State::Cancelled => "withdrawn",
+        State::Cancelled | State::Revoked => "withdrawn",
+        State::Approved | State::Pending if approval.outdated => "policy",
         State::Approved | State::Pending if now >= approval.expires_ms => "expired",
         State::Approved | State::Pending => "withdrawn",
     }
@@ -154,6 +161,7 @@ pub fn required(reason: &str, fields: &[&str], approval: Option<&str>) -> Refusa
         "expired" => " The approval has expired.".to_owned(),
         "declined" => " The user declined.".to_owned(),
         "withdrawn" => " The approval has been withdrawn.".to_owned(),
+        "policy" => " The operator allows less since it was approved. It can be asked again.".to_owned(),
         _ => String::new(),
     };
     let mut details = json!({ "reason": reason });
@@ -181,9 +189,11 @@ mod tests {
             binding,
             digest,
             action,
+            edited: None,
             words,
             asked_ms: 0,
             expires_ms: 1_000,
+            outdated: false,
         }
     }
 

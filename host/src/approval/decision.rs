@@ -21,6 +21,8 @@ pub enum State {
     Expired,
     /// Its run was cancelled, its capability revoked, or its message never came.
     Cancelled,
+    /// The person took their yes back before it was used.
+    Revoked,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             State::Declined => "declined",
             State::Expired => "expired",
             State::Cancelled => "cancelled",
+            State::Revoked => "revoked",
         }
     }
 }
@@ -47,6 +50,13 @@ pub enum Event {
         /// What was shown.
         shown: Digest,
     },
+    /// A person changes the message they were shown. It is shown again under a new digest, and decided as changed.
+    Edit {
+        /// What was shown.
+        shown: Digest,
+    },
+    /// A person takes their yes back.
+    Revoke,
     /// Time passes.
     Expire,
     /// Its message leaves, or its hold parks a send.
@@ -68,6 +78,8 @@ pub enum Effect {
     DropSuffix,
     /// Lets the run go on.
     Wake,
+    /// Binds the answer to the message as changed.
+    Rebind,
 }
 
 /// Why an event does not apply.
@@ -118,6 +130,15 @@ pub fn next(facts: Facts, event: Event, now: Millis) -> Result<(State, Vec<Effec
         }
         (_, Event::Decide { .. }) => Err(Refused::AlreadyDecided),
 
+        (State::Pending, Event::Edit { .. }) if over => Err(Refused::Expired),
+        (State::Pending, Event::Edit { shown }) if shown != facts.digest => Err(Refused::Stale),
+        (State::Pending, Event::Edit { .. }) if has_action => Ok((State::Pending, vec![Rebind])),
+        (State::Pending, Event::Edit { .. }) => Err(Refused::NotPossible),
+        (_, Event::Edit { .. }) => Err(Refused::AlreadyDecided),
+
+        (State::Approved, Event::Revoke) if has_action => Ok((State::Revoked, vec![Disarm])),
+        (State::Approved, Event::Revoke) if facts.binding == Binding::Hold => Ok((State::Revoked, vec![])),
+
         (State::Pending, Event::Expire) if over => {
             Ok((State::Expired, answer(DropSuffix).into_iter().chain([Wake]).collect()))
         }
@@ -136,8 +157,15 @@ pub fn next(facts: Facts, event: Event, now: Millis) -> Result<(State, Vec<Effec
 mod tests {
     use super::*;
 
-    const STATES: [State; 6] =
-        [State::Pending, State::Approved, State::Used, State::Declined, State::Expired, State::Cancelled];
+    const STATES: [State; 7] = [
+        State::Pending,
+        State::Approved,
+        State::Used,
+        State::Declined,
+        State::Expired,
+        State::Cancelled,
+        State::Revoked,
+    ];
     const SHOWN: Digest = Digest([1; 32]);
 
     fn facts(state: State, binding: Binding) -> Facts {
@@ -206,10 +234,38 @@ mod tests {
 
     #[test]
     fn nothing_leaves_a_final_state() {
-        for state in [State::Used, State::Declined, State::Expired, State::Cancelled] {
-            for event in [Event::Expire, Event::Use, Event::Cancel] {
+        for state in [State::Used, State::Declined, State::Expired, State::Cancelled, State::Revoked] {
+            for event in [Event::Expire, Event::Use, Event::Cancel, Event::Revoke] {
                 assert_eq!(next(facts(state, Binding::Exact), event, 1_000), Err(Refused::NotPossible));
             }
+        }
+    }
+
+    #[test]
+    fn an_edit_is_of_what_was_shown_and_decides_nothing() {
+        let pending = facts(State::Pending, Binding::Exact);
+        let edit = Event::Edit { shown: SHOWN };
+        assert_eq!(next(pending, edit, 0), Ok((State::Pending, vec![Effect::Rebind])));
+        assert_eq!(next(pending, Event::Edit { shown: Digest([2; 32]) }, 0), Err(Refused::Stale));
+        assert_eq!(next(pending, edit, 100), Err(Refused::Expired));
+        for binding in [Binding::Hold, Binding::Question] {
+            assert_eq!(next(facts(State::Pending, binding), edit, 0), Err(Refused::NotPossible));
+        }
+        for state in STATES.into_iter().filter(|state| *state != State::Pending) {
+            assert_eq!(next(facts(state, Binding::Exact), edit, 0), Err(Refused::AlreadyDecided));
+        }
+    }
+
+    #[test]
+    fn a_yes_can_be_taken_back_until_it_is_used() {
+        let revoked = next(facts(State::Approved, Binding::Exact), Event::Revoke, 0);
+        assert_eq!(revoked, Ok((State::Revoked, vec![Effect::Disarm])));
+        assert_eq!(
+            next(facts(State::Approved, Binding::Hold), Event::Revoke, 0),
+            Ok((State::Revoked, vec![]))
+        );
+        for state in STATES.into_iter().filter(|state| *state != State::Approved) {
+            assert_eq!(next(facts(state, Binding::Exact), Event::Revoke, 0), Err(Refused::NotPossible));
         }
     }
 }

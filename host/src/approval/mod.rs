@@ -9,22 +9,29 @@ pub mod action;
 pub mod address;
 pub mod binding;
 pub mod decision;
+pub mod html;
 pub mod letter;
 pub mod outbox;
+pub mod policy;
 pub mod words;
 
 pub use action::{Action, BodyKind};
 pub use binding::Binding;
+pub use policy::{PENDING_MS, Policy};
 pub use words::Words;
 
 use crate::clock::Millis;
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-/// How long an approval may stay undecided, and an approved message unused: 72 hours.
-pub const PENDING_MS: Millis = 72 * 60 * 60 * 1000;
 /// How many approvals of one agent may be pending.
 pub const PENDING_PER_AGENT_MAX: u32 = 20;
+/// How often the same message may be asked about without a yes, within [`REPEATS_MS`].
+pub const REPEATS_MAX: u32 = 3;
+/// How long asks for the same message are counted: 30 days.
+pub const REPEATS_MS: Millis = 30 * 24 * 60 * 60 * 1000;
+/// How long a message that was declined is not asked about again: 24 hours.
+pub const DECLINED_MS: Millis = 24 * 60 * 60 * 1000;
 /// How many approvals one run may ask for.
 pub const ASKS_PER_RUN_MAX: usize = 64;
 
@@ -41,14 +48,25 @@ pub struct Approval {
     pub binding: Binding,
     /// The digest the person decides on.
     pub digest: Digest,
-    /// What leaves if the answer is yes; `None` while only the question is known.
+    /// What the agent would send; `None` while only the question is known. A send is compared with it.
     pub action: Option<Action>,
+    /// What leaves in its place, where a person has changed it.
+    pub edited: Option<Action>,
     /// What the agent said.
     pub words: Words,
     /// When the agent asked.
     pub asked_ms: Millis,
     /// From when on it can neither be decided nor used.
     pub expires_ms: Millis,
+    /// Whether the operator allows less now than when it was asked or answered: then it lets nothing leave.
+    pub outdated: bool,
+}
+
+impl Approval {
+    /// What leaves if the answer is yes.
+    pub fn leaving(&self) -> Option<&Action> {
+        self.edited.as_ref().or(self.action.as_ref())
+    }
 }
 
 /// What a person answered.

@@ -299,9 +299,11 @@ impl Drive<'_> {
             binding: approval.binding,
             digest: approval.digest,
             action: None,
+            edited: None,
             words: approval.words.clone(),
             asked_ms: approval.asked_ms,
             expires_ms: approval.expires_ms,
+            outdated: false,
         });
         let outcome = self.segment(entries, fork, approvals, Mode::Branch).await?;
         self.wall = self.wall.saturating_sub(outcome.took);

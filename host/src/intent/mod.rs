@@ -19,6 +19,8 @@ pub enum Status {
     Running,
     /// Its run is put down until a person has decided.
     Waiting,
+    /// Its run is put down until a message it sent has been handed over.
+    Sending,
     /// The agent answered.
     Done,
     /// The run was stopped: a crash, a limit, a divergence.
@@ -33,6 +35,7 @@ impl Status {
         match self {
             Status::Running => "running",
             Status::Waiting => "waiting",
+            Status::Sending => "sending",
             Status::Done => "done",
             Status::Stopped => "stopped",
             Status::Cancelled => "cancelled",
@@ -50,7 +53,9 @@ impl Status {
 pub enum Event {
     /// Its run asks a person.
     Ask,
-    /// The person has decided, or the time to decide is over.
+    /// Its run sends a message by a server.
+    Send,
+    /// The person has decided, or the time to decide is over, or the message has been handed over.
     Wake,
     /// Its run ends in this status.
     End(Status),
@@ -62,9 +67,10 @@ pub enum Event {
 pub fn next(status: Status, event: Event) -> Option<Status> {
     match (status, event) {
         (Status::Running, Event::Ask) => Some(Status::Waiting),
-        (Status::Waiting, Event::Wake) => Some(Status::Running),
+        (Status::Running, Event::Send) => Some(Status::Sending),
+        (Status::Waiting | Status::Sending, Event::Wake) => Some(Status::Running),
         (Status::Running, Event::End(end @ (Status::Done | Status::Stopped))) => Some(end),
-        (Status::Running | Status::Waiting, Event::Cancel) => Some(Status::Cancelled),
+        (Status::Running | Status::Waiting | Status::Sending, Event::Cancel) => Some(Status::Cancelled),
         _ => None,
     }
 }
@@ -125,23 +131,25 @@ pub struct Reason {
 mod tests {
     use super::*;
 
-    const ALL: [Status; 5] =
-        [Status::Running, Status::Waiting, Status::Done, Status::Stopped, Status::Cancelled];
+    const ALL: [Status; 6] =
+        [Status::Running, Status::Waiting, Status::Sending, Status::Done, Status::Stopped, Status::Cancelled];
 
     #[test]
     fn nothing_happens_to_an_intent_that_has_ended() {
         for status in ALL.into_iter().filter(|status| status.is_final()) {
-            for event in [Event::Ask, Event::Wake, Event::End(Status::Done), Event::Cancel] {
+            for event in [Event::Ask, Event::Send, Event::Wake, Event::End(Status::Done), Event::Cancel] {
                 assert_eq!(next(status, event), None);
             }
         }
     }
 
     #[test]
-    fn a_waiting_intent_goes_on_or_is_cancelled_but_never_ends_by_itself() {
-        assert_eq!(next(Status::Waiting, Event::Wake), Some(Status::Running));
-        assert_eq!(next(Status::Waiting, Event::Cancel), Some(Status::Cancelled));
-        assert_eq!(next(Status::Waiting, Event::End(Status::Done)), None);
+    fn an_intent_put_down_goes_on_or_is_cancelled_but_never_ends_by_itself() {
+        for put_down in [Status::Waiting, Status::Sending] {
+            assert_eq!(next(put_down, Event::Wake), Some(Status::Running));
+            assert_eq!(next(put_down, Event::Cancel), Some(Status::Cancelled));
+            assert_eq!(next(put_down, Event::End(Status::Done)), None);
+        }
     }
 
     #[test]

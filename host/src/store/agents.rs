@@ -158,7 +158,7 @@ impl Store {
         let (tenant, id) = (tenant.to_owned(), id.to_owned());
         self.write(move |db| {
             let open: i64 = db.query_row(
-                "SELECT count(*) FROM intent WHERE tenant = ?1 AND agent = ?2 AND status IN ('running', 'waiting')",
+                "SELECT count(*) FROM intent WHERE tenant = ?1 AND agent = ?2 AND status IN ('running', 'waiting', 'sending')",
                 params![tenant, id],
                 |row| row.get(0),
             )?;
@@ -245,7 +245,7 @@ fn sweep(db: &Connection) -> rusqlite::Result<()> {
     db.execute(
         "DELETE FROM component WHERE digest NOT IN (SELECT digest FROM agent) \
          AND NOT EXISTS (SELECT 1 FROM intent WHERE intent.digest = component.digest \
-                         AND status IN ('running', 'waiting'))",
+                         AND status IN ('running', 'waiting', 'sending'))",
         [],
     )?;
     Ok(())

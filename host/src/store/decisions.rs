@@ -215,6 +215,7 @@ pub(super) fn transition(
                 answer(db, &record, |ask| if expired { &ask.expired } else { &ask.no })?;
                 drop_suffix(db, id)?;
             }
+            Effect::Rebind => {}
             Effect::Wake => {
                 let status = intents::status(db, record.seq)?;
                 let woken = intent::next(status, intent::Event::Wake).ok_or_else(|| {
@@ -265,8 +266,12 @@ fn outbox_state(db: &Connection, approval: &str) -> rusqlite::Result<Option<outb
     statement.query_row([approval], |row| named(row.get(0)?)).optional()
 }
 
+fn moved(state: outbox::State, event: outbox::Event<'_>) -> Option<outbox::State> {
+    Some(outbox::next(outbox::Facts { state, attempts: 0, due_ms: 0 }, event, 0)?.0)
+}
+
 fn disarm(db: &Connection, approval: &str) -> rusqlite::Result<()> {
-    let state = outbox_state(db, approval)?.and_then(|state| outbox::next(state, outbox::Event::Cancel));
+    let state = outbox_state(db, approval)?.and_then(|state| moved(state, outbox::Event::Cancel));
     let Some(state) = state else { return Ok(()) };
     let sql = "UPDATE outbox SET state = ?2 WHERE approval = ?1";
     db.prepare_cached(sql)?.execute(params![approval, state.name()])?;
@@ -275,7 +280,7 @@ fn disarm(db: &Connection, approval: &str) -> rusqlite::Result<()> {
 
 /// Lets an armed message leave: in the embedded mailbox this row is its place among the sent ones.
 pub(super) fn release(db: &Connection, approval: &str, message: &str, now: Millis) -> rusqlite::Result<()> {
-    let state = outbox_state(db, approval)?.and_then(|state| outbox::next(state, outbox::Event::Release));
+    let state = outbox_state(db, approval)?.and_then(|state| moved(state, outbox::Event::Deliver));
     let state = state.ok_or_else(|| super::damaged("an approved message is not armed"))?;
     let next = "UPDATE meta SET value = value + 1 WHERE key = 'sent' RETURNING value";
     let sent_seq: i64 = db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
@@ -390,9 +395,11 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
             binding: named(row.get(2)?)?,
             digest: Digest(row.get(3)?),
             action,
+            edited: None,
             words: json(&row.get::<_, String>(5)?)?,
             asked_ms: row.get(6)?,
             expires_ms: row.get(7)?,
+            outdated: false,
         },
         intent: row.get(8)?,
         agent: row.get(9)?,

@@ -24,7 +24,7 @@ CREATE TABLE intent (
 );
 -- Indexes leave out what changes often: a commit writes every page it touches.
 CREATE INDEX intent_of_user ON intent (tenant, user, seq);
-CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting');
+CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting', 'sending');
 
 -- The journal. Text is inline; a 32-byte blob stands for text in `large` of that SHA-256.
 CREATE TABLE entry (

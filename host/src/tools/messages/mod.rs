@@ -1,11 +1,12 @@
 //! The messages room: list mail, and send what a person has signed.
 
 mod host;
-pub mod html;
 mod mailbox;
 pub mod rules;
+mod transport;
 
 pub use mailbox::{Failed, Listing, Mail, Mailbox, Query};
+pub use transport::{Delivering, Parcel, Transport};
 
 use super::{HasTools, Identity, Room, bindings};
 use crate::approval::Approval;

@@ -1,8 +1,8 @@
 //! What can be listed and what can be sent. Pure.
 
-use super::{Query, SEND, html};
+use super::{Query, SEND};
 use crate::approval::words::Declared;
-use crate::approval::{Action, BodyKind, address, letter};
+use crate::approval::{Action, BodyKind, address, html, letter};
 use crate::authority::{Authority, Capability, confine};
 use crate::clock;
 use crate::refusals::{Code, Refusal};
