@@ -93,7 +93,7 @@ async fn the_authority_matrix_is_the_committed_picture() {
     let mut picture =
         format!("{:<10} {:<6} {:<30} {:<9} {:>4}  heard\n", "granted", "answer", "the agent", "ends", "sent");
     for (grant_name, granted) in GRANTS {
-        host.revoke("local", &id, &all).await.unwrap();
+        host.revoke("local", &id, &all, "operator").await.unwrap();
         host.grant("local", &id, granted, "test").await.unwrap();
         for (answer_name, answer) in ANSWERS {
             for (behaviour, may_leave, steps) in behaviours() {

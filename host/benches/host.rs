@@ -369,6 +369,8 @@ fn drive(
     table.measure(criterion, name, || {
         let grants = BTreeSet::from([Capability::MessagesSend]);
         let pickup = Pickup {
+            policy: (1, Arc::default()),
+            leaves_at_once: true,
             intent: intent.clone(),
             entries: vec![],
             approvals: vec![],

@@ -150,6 +150,11 @@ impl Config {
         Ok(config)
     }
 
+    /// How the mail of `user` leaves.
+    pub fn way(&self, user: &str) -> &Way {
+        self.users.get(user).map_or(&Way::Embedded, |user| &user.way)
+    }
+
     /// The account mail of `user` leaves from.
     pub fn address(&self, user: &str) -> String {
         self.users.get(user).map_or_else(|| format!("{user}@localhost"), |user| user.address.clone())

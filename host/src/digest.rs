@@ -1,4 +1,4 @@
-//! SHA-256, shown as hexadecimal.
+//! SHA-256, shown as hexadecimal, and the injective encoding of what is hashed.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -51,6 +51,41 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
         let text = String::deserialize(deserializer)?;
         Digest::parse(&text).ok_or_else(|| serde::de::Error::custom("64 hexadecimal digits are expected"))
+    }
+}
+
+/// Writes fields one after another, each preceded by its length as four bytes, most significant first.
+pub(crate) struct Encoder(pub Vec<u8>);
+
+impl Encoder {
+    pub fn new(domain: &str) -> Encoder {
+        let mut out = Encoder(Vec::new());
+        out.text(domain);
+        out
+    }
+
+    pub fn number(&mut self, number: u32) -> &mut Encoder {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Encoder {
+        // A field comes from one call of a guest, which carries at most 2 MiB.
+        self.number(u32::try_from(bytes.len()).expect("a field is far below 4 GiB"));
+        self.0.extend(bytes);
+        self
+    }
+
+    pub fn text(&mut self, text: &str) -> &mut Encoder {
+        self.bytes(text.as_bytes())
+    }
+
+    pub fn list(&mut self, items: &[String]) -> &mut Encoder {
+        self.number(u32::try_from(items.len()).expect("a list is far below 4 Gi items"));
+        items.iter().for_each(|item| {
+            self.text(item);
+        });
+        self
     }
 }
 

@@ -3,27 +3,34 @@
 mod locks;
 
 use crate::agent::Package;
-use crate::approval::{Action, Verdict, decision::State};
+use crate::approval::address;
+use crate::approval::outbox::{self, Resolution};
+use crate::approval::{Action, Approval, Policy, Verdict, decision::State};
+use crate::audit;
 use crate::authority::{Authority, Capability};
 use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
 use crate::backends::rehearsal::Rehearsal;
-use crate::clock::Clock;
-use crate::config::Config;
+use crate::clock::{Clock, Millis};
+use crate::config::{Config, Way};
 use crate::digest::Digest;
 use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
+use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
-use crate::store::{AgentRow, Decision, Letters, NewIntent, Sent, Store, Stored};
+use crate::store::{
+    AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Outgoing, Purged, Sent, Store, Stored,
+};
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
-use crate::tools::messages::{Mail, Query, SEND};
+use crate::tools::messages::{Mail, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +43,9 @@ pub const TENANT: &str = "main";
 pub const LIST_MAX: u32 = 1000;
 /// How many of the latest sent messages are looked at for a missing file whenever a door opens.
 const LETTERS_CHECKED: u32 = 100;
+
+/// The youngest that can be purged: 24 hours, for as long as a declined message is remembered.
+pub const PURGE_AGE_MS_MIN: Millis = 24 * 60 * 60 * 1000;
 
 /// How to open a host.
 pub struct Options {
@@ -61,7 +71,11 @@ pub struct Host {
     ports: Ports,
     locks: Locks,
     sent: Dir,
+    /// What the operator allows, and its number in the store.
+    policy: (i64, Arc<Policy>),
     wall_max: Duration,
+    /// Stands in for every way out, as a rehearsal.
+    transport: Option<Arc<dyn Transport>>,
     /// Calls after which the next run crashes, as a rehearsal; `usize::MAX` for never.
     crash_after: AtomicUsize,
     /// Where mail is, once more: as what can be told to fail.
@@ -79,6 +93,17 @@ pub struct Install {
     pub keep_grants: bool,
     /// Refuses an agent that imports a tool without declaring any capability of it.
     pub strict_imports: bool,
+}
+
+/// What a person wants changed in the message they were shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// Another subject.
+    pub subject: Option<String>,
+    /// Another body, of the same kind.
+    pub body: Option<String>,
+    /// Recipients it shall not go to, whatever field they are in.
+    pub remove: Vec<String>,
 }
 
 /// What came of an intent, for the doors.
@@ -123,6 +148,7 @@ fn differs(view: &View, end: &End, log: &str) -> Option<String> {
     let same = match (intent.status, end) {
         (Status::Done, End::Card(card)) => intent.card.as_ref() == Some(card),
         (Status::Done, End::Nothing) => intent.card.is_none(),
+        (Status::Sending, End::Stop(Stop::Beyond { call, .. })) => call == SEND.name,
         (Status::Waiting, End::Stop(Stop::Beyond { call, request })) => {
             view.pending().is_some_and(|pending| match &pending.request {
                 Some(asked) => call == REQUEST.name && request == asked,
@@ -178,6 +204,7 @@ impl Host {
             false => Store::open(&data.join("countersign.db"))?,
         });
         clock.raise(store.latest()?);
+        let policy = (store.enforce(TENANT, &config.policy, clock.now())?, Arc::new(config.policy.clone()));
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
         let ports = Ports { clock, ledger: store.clone(), mailbox: mailbox.clone(), crash_after: None };
@@ -198,7 +225,9 @@ impl Host {
             ports,
             locks,
             sent,
+            policy,
             wall_max: limits.wall_max,
+            transport: None,
             crash_after: no_crash(),
             mailbox,
         })
@@ -209,12 +238,21 @@ impl Host {
         &self.ports.clock
     }
 
-    /// What every door does first: expires what is over, picks those runs up, and writes files that are missing.
+    /// What every door does first: expires what is over, picks those runs up, finds out which messages were being handed over by a
+    /// process that has died, and writes files that are missing. Talks to no server.
     pub async fn settle(&self) -> Result<()> {
         for (_, user, id) in self.store.expire(self.clock().now()).await? {
             // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
             if let Err(error) = self.resume(&user, &id).await {
                 tracing::warn!(blame = "host", "{id} has expired and cannot be picked up: {error}");
+            }
+        }
+        for lost in self.store.in_transit(TENANT, None)? {
+            // Whoever hands it over holds the lock of its run.
+            if lost.state == outbox::State::Attempting
+                && let Some(_lock) = self.locks.try_lock(lost.seq).map_err(anyhow::Error::from)?
+            {
+                self.lost(&lost).await?;
             }
         }
         self.write_letters(Letters::Latest(LETTERS_CHECKED))
@@ -293,15 +331,27 @@ impl Host {
     }
 
     /// Takes capabilities away; messages signed under them and not yet sent are cancelled.
-    pub async fn revoke(&self, user: &str, id: &str, capabilities: &[Capability]) -> Result<AgentRow> {
+    pub async fn revoke(
+        &self,
+        user: &str,
+        id: &str,
+        capabilities: &[Capability],
+        by: &str,
+    ) -> Result<AgentRow> {
         self.agent(user, id)?;
-        self.store.revoke((TENANT, user, id), capabilities, self.clock().now()).await?;
+        let now = self.clock().now();
+        for woken in self.store.revoke((TENANT, user, id), capabilities, now, by).await? {
+            // The capability is gone whatever becomes of the run; `intent resume` picks it up again.
+            if let Err(error) = self.resume(user, &woken).await {
+                tracing::warn!(blame = "host", "{woken} cannot be picked up: {error}");
+            }
+        }
         self.agent(user, id)
     }
 
     /// Removes an agent.
-    pub async fn remove(&self, id: &str) -> Result<()> {
-        self.store.remove(TENANT, id).await
+    pub async fn remove(&self, id: &str, by: &str) -> Result<()> {
+        self.store.remove(TENANT, id, self.clock().now(), by).await
     }
 
     // Intents
@@ -362,8 +412,8 @@ impl Host {
         self.resume(user, &id).await
     }
 
-    /// Drives a run until it waits or ends; waits for another process that drives it. An intent that waits for a person or
-    /// has ended is left as it is.
+    /// Hands over what is due of an intent and drives its run until it waits or ends; waits for another process that drives it.
+    /// An intent that waits for a person or has ended is left as it is.
     ///
     /// # Errors
     ///
@@ -371,23 +421,87 @@ impl Host {
     pub async fn resume(&self, user: &str, id: &str) -> Result<View> {
         let (seq, _) = self.store.intent(TENANT, user, id)?;
         let _lock = self.lock(seq, id).await?;
-        let (_, intent) = self.store.intent(TENANT, user, id)?;
-        if intent.status != Status::Running {
-            return self.show(user, id);
+        loop {
+            self.hand_over(seq).await?;
+            let (_, intent) = self.store.intent(TENANT, user, id)?;
+            if intent.status != Status::Running {
+                break;
+            }
+            match self.drive(user, seq, intent).await? {
+                Driven::Sending => {}
+                Driven::Waiting | Driven::Ended => break,
+                Driven::Lost => tracing::info!(blame = "person", "{id} was cancelled while it ran"),
+                Driven::Crashed => break,
+            }
         }
+        self.write_letters(Letters::OfIntent(seq))?;
+        self.show(user, id)
+    }
+
+    async fn drive(&self, user: &str, seq: i64, intent: Intent) -> Result<Driven> {
         let compiled = self.load(intent.digest)?;
         let pickup = self.pickup(user, seq, intent)?;
         let crash_after = match self.crash_after.swap(usize::MAX, Ordering::Relaxed) {
             usize::MAX => None,
             calls => Some(calls),
         };
-        let driven =
-            self.engine.drive(&compiled, pickup, &Ports { crash_after, ..self.ports.clone() }).await?;
-        if driven == Driven::Lost {
-            tracing::info!(blame = "person", "{id} was cancelled while it ran");
+        let ports = Ports { crash_after, ..self.ports.clone() };
+        Ok(self.engine.drive(&compiled, pickup, &ports).await?)
+    }
+
+    /// Hands over what is due of one intent, whose lock the caller holds.
+    async fn hand_over(&self, seq: i64) -> Result<()> {
+        for message in self.store.in_transit(TENANT, Some(seq))? {
+            let InTransit { approval, user, .. } = &message;
+            if message.state == outbox::State::Attempting {
+                self.lost(&message).await?;
+                continue;
+            }
+            let Some(parcel) = self.store.attempt(approval, self.clock().now()).await? else { continue };
+            let outcome = self.transport(user).deliver(&parcel).await;
+            match &outcome {
+                outbox::Outcome::Sent { .. } => {}
+                outbox::Outcome::NotSent { why, .. } => {
+                    tracing::warn!(
+                        blame = "operator",
+                        "the message of {approval} was not sent: {}",
+                        line(why)
+                    );
+                }
+                outbox::Outcome::Uncertain { why } => {
+                    tracing::warn!(
+                        blame = "operator",
+                        "the message of {approval} may have been sent: {}",
+                        line(why)
+                    );
+                }
+            }
+            self.store.attempted(approval, outcome, self.clock().now()).await?;
         }
-        self.write_letters(Letters::OfIntent(seq))?;
-        self.show(user, id)
+        Ok(())
+    }
+
+    /// Records that a message was being handed over by a process that has died. The caller holds the lock of its run.
+    async fn lost(&self, message: &InTransit) -> Result<()> {
+        self.store.lost(&message.approval, self.clock().now()).await?;
+        tracing::warn!(
+            blame = "host",
+            "the message of {} may have been sent: the process that handed it over has died",
+            message.approval
+        );
+        Ok(())
+    }
+
+    /// The way out of a user's mail.
+    fn transport(&self, user: &str) -> Arc<dyn Transport> {
+        if let Some(rehearsed) = &self.transport {
+            return rehearsed.clone();
+        }
+        match self.config.way(user) {
+            Way::Embedded => Arc::new(Local(self.store.clone())),
+            Way::Smtp(submission) => todo!("{submission:?}"),
+            Way::Command(program) => todo!("{program:?}"),
+        }
     }
 
     fn load(&self, digest: Digest) -> Result<Arc<Compiled>> {
@@ -397,14 +511,29 @@ impl Host {
     fn pickup(&self, user: &str, seq: i64, intent: Intent) -> Result<Pickup> {
         let (agent, digest) = (intent.agent.clone(), intent.digest);
         let (grants, scopes) = self.store.authority(TENANT, user, &agent, digest)?;
-        let approvals = self.store.approvals_of(seq)?.into_iter().map(|stored| stored.approval);
         Ok(Pickup {
             entries: self.store.journal(seq)?,
-            approvals: approvals.collect(),
+            approvals: self.judged_now(self.store.approvals_of(seq)?)?,
+            policy: self.policy.clone(),
+            leaves_at_once: self.transport.is_none() && *self.config.way(user) == Way::Embedded,
             authority: Authority::new(agent, grants, scopes),
             from: self.config.address(user),
             intent,
         })
+    }
+
+    /// Approvals, each with whether the operator has become stricter since it was answered.
+    fn judged_now(&self, stored: Vec<Stored>) -> Result<Vec<Approval>> {
+        let mut before = BTreeMap::from([(self.policy.0, false)]);
+        let mut approvals = Vec::with_capacity(stored.len());
+        for Stored { mut approval, policy, .. } in stored {
+            if !before.contains_key(&policy) {
+                before.insert(policy, self.policy.1.is_stricter_than(&self.store.policy(policy)?));
+            }
+            approval.outdated = before[&policy];
+            approvals.push(approval);
+        }
+        Ok(approvals)
     }
 
     /// Executes a recorded run once more, from its record and nothing else: no back end is reached, nothing is judged and nothing
@@ -436,6 +565,8 @@ impl Host {
             entries: self.store.journal(seq)?,
             approvals: Vec::new(),
             authority: Authority::default(),
+            policy: self.policy.clone(),
+            leaves_at_once: true,
             from: self.config.address(user),
             intent,
         };
@@ -460,12 +591,15 @@ impl Host {
         self.mailbox.left()
     }
 
+    /// Rehearses a way out: every message of every user leaves by it. For tests.
+    pub fn rehearse_transport(&mut self, transport: Arc<dyn Transport>) {
+        self.transport = Some(transport);
+    }
+
     /// The same data folder opened again, as after a restart. Also keeps a database that lies in memory.
     pub fn reopen(self) -> Result<Host> {
-        let Host { config, store, engine, ports, locks, sent, wall_max, mailbox, .. } = self;
-        let engine = engine.restart()?;
-        let crash_after = no_crash();
-        Ok(Host { config, store, engine, ports, locks, sent, wall_max, crash_after, mailbox })
+        let Host { engine, .. } = self;
+        Ok(Host { engine: engine.restart()?, crash_after: no_crash(), ..self })
     }
 
     async fn lock(&self, seq: i64, id: &str) -> Result<locks::Lock> {
@@ -528,14 +662,19 @@ impl Host {
         self.store.approvals(TENANT, user, pending, LIST_MAX)
     }
 
-    /// Decides an approval: the one way a decision is made, whatever the door.
+    /// Which recipients of this message its user has written to before.
+    pub fn correspondents(&self, user: &str, of: &Action) -> Result<BTreeSet<String>> {
+        self.store.correspondents(TENANT, user, of)
+    }
+
+    /// Decides an approval: the one way a decision is made, whatever the door. Gives the head of the audit chain.
     ///
     /// `shown` is the digest of what the person was shown; `by` comes from the door's own knowledge of who that is.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`; `ALREADY_DECIDED`, naming the first decision; `STALE_DIGEST`; `CAPABILITY_DENIED` where a yes would let
-    /// nothing leave, because the capability has been revoked since.
+    /// `UNKNOWN_ID`; `ALREADY_DECIDED`, naming the first decision; `STALE_DIGEST`; `CAPABILITY_DENIED` and `POLICY_FORBIDS` where a
+    /// yes would let nothing leave, because what allowed it is gone.
     pub async fn decide(
         &self,
         user: &str,
@@ -544,27 +683,165 @@ impl Host {
         shown: Digest,
         by: &str,
         note: Option<String>,
-    ) -> Result<()> {
+    ) -> Result<Digest> {
         let stored = self.approval(user, id)?;
-        if let (Verdict::Approve, State::Pending, Some(action)) =
-            (verdict, stored.approval.state, &stored.approval.action)
-        {
+        if (verdict, stored.approval.state) == (Verdict::Approve, State::Pending) {
             // Judged again when it leaves; asked here so that nobody signs in vain.
-            let (granted, _) = self.store.authority(TENANT, user, &stored.agent, action.agent)?;
+            self.may_leave(user, &stored)?;
+        }
+        let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
+        self.store.decide((TENANT, user, id), decision, shown, self.policy.0).await
+    }
+
+    fn may_leave(&self, user: &str, Stored { approval, agent, .. }: &Stored) -> Result<()> {
+        let id = &approval.id;
+        if let Some(action) = approval.leaving() {
+            let (granted, _) = self.store.authority(TENANT, user, agent, action.agent)?;
             if !granted.contains(&action.capability) {
-                let what = format!(
-                    "agent {} may no longer use {}: nothing would leave",
-                    stored.agent, action.capability
-                );
+                let capability = action.capability;
+                let what = format!("agent {agent} may no longer use {capability}: nothing would leave");
                 let hint = format!(
-                    "`countersign agent grant {} {}`, or `countersign approval decline {id}`",
-                    stored.agent, action.capability
+                    "`countersign agent grant {agent} {capability}`, or `countersign approval decline {id}`"
                 );
                 return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
             }
         }
-        let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
-        self.store.decide((TENANT, user, id), decision, shown).await
+        let policy = &self.policy.1;
+        let admitted = approval.leaving().map_or(Ok(()), |action| policy.admit(action));
+        let forbidden = match admitted.and_then(|()| policy.admit_binding(approval.binding)) {
+            Err(refusal) => refusal.message,
+            Ok(()) if self.clock().now() >= approval.asked_ms + policy.pending_ms => {
+                "The operator allows no decision as long after the ask.".into()
+            }
+            Ok(()) => return Ok(()),
+        };
+        Err(Problem::new(Code::PolicyForbids, format!("{id} cannot be approved any more. {forbidden}"))
+            .hint(format!("`countersign approval decline {id}`, or let the operator change the policy"))
+            .into())
+    }
+
+    /// Changes the message a person was shown. It is shown again, under another digest, and leaves as changed if it is approved
+    /// then; the agent must still send what it would have sent. Gives the head of the audit chain.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `ALREADY_DECIDED`; `STALE_DIGEST`; `USAGE` where nothing is changed or a recipient to remove is none;
+    /// `INVALID_PARAMETER` for what can be no message; `POLICY_FORBIDS`.
+    pub async fn edit(
+        &self,
+        user: &str,
+        id: &str,
+        edit: Edit,
+        shown: Option<Digest>,
+        by: &str,
+    ) -> Result<Digest> {
+        let Stored { approval, .. } = self.approval(user, id)?;
+        let own = approval.action.clone();
+        let edited = match (&own, approval.leaving()) {
+            (Some(own), Some(leaving)) => edited(own, leaving, edit)?,
+            // About no message: the machine says so.
+            _ => None,
+        };
+        let leaving = edited.as_ref().or(own.as_ref());
+        if let Some(Err(refusal)) = leaving.map(|action| self.policy.1.admit(action)) {
+            return Err(Problem::new(Code::PolicyForbids, refusal.message).into());
+        }
+        let digest = leaving.map_or(approval.digest, Action::digest);
+        let shown = shown.unwrap_or(approval.digest);
+        let now = self.clock().now();
+        self.store.edit((TENANT, user, id), (edited, digest), shown, by, now).await
+    }
+
+    /// Takes a yes back that has not been used. Gives the head of the audit chain.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `ALREADY_DECIDED` where there is no yes, or it has been used.
+    pub async fn take_back(&self, user: &str, id: &str, by: &str) -> Result<Digest> {
+        self.store.revoke_approval((TENANT, user, id), by, self.clock().now()).await
+    }
+
+    // Outbox
+
+    /// The latest messages of the outbox, newest first; with `open`, those that are on their way or uncertain.
+    pub fn outbox(&self, user: &str, open: bool) -> Result<Vec<Outgoing>> {
+        self.store.outbox(TENANT, user, open, LIST_MAX)
+    }
+
+    /// The message the approval `id` armed.
+    pub fn outgoing(&self, user: &str, id: &str) -> Result<Outgoing> {
+        self.store.outgoing(TENANT, user, id)
+    }
+
+    /// Makes the attempts of a user's messages that are due, and picks up the runs that waited for them. Gives the intents.
+    pub async fn deliver(&self, user: &str) -> Result<Vec<View>> {
+        let waiting = self.store.in_transit(TENANT, None)?;
+        let intents: BTreeSet<_> = waiting
+            .into_iter()
+            .filter(|message| message.user == user)
+            .map(|message| message.intent)
+            .collect();
+        let mut views = Vec::with_capacity(intents.len());
+        for intent in intents {
+            views.push(self.resume(user, &intent).await?);
+        }
+        Ok(views)
+    }
+
+    /// Says what is to become of a message that is uncertain. Offering it again is a decision of its own: it may arrive twice.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `NOT_UNCERTAIN`.
+    pub async fn resolve(&self, user: &str, id: &str, resolution: Resolution, by: &str) -> Result<Outgoing> {
+        self.store.resolve((TENANT, user, id), resolution, by, self.clock().now()).await?;
+        let outgoing = self.outgoing(user, id)?;
+        if resolution == Resolution::Resend {
+            self.resume(user, &outgoing.intent).await?;
+        }
+        self.write_letters(Letters::Latest(LETTERS_CHECKED))?;
+        self.outgoing(user, id)
+    }
+
+    // Audit
+
+    /// Follows the audit chain from its start; `head` is a hash that somebody kept.
+    pub fn audit(&self, head: Option<Digest>) -> Result<Audited> {
+        self.store.audit(head)
+    }
+
+    /// The hash of the chain's last entry.
+    pub fn audit_head(&self) -> Result<Digest> {
+        self.store.audit_head()
+    }
+
+    /// Hands every entry of the chain to `take`, in order, with the hash before it.
+    pub fn each_audit_entry(&self, take: impl FnMut(Digest, audit::Entry) -> Result<()>) -> Result<()> {
+        self.store.each_audit_entry(take)
+    }
+
+    /// Deletes what ended longer than `age_ms` ago: journals, approvals and messages, with their files.
+    ///
+    /// # Errors
+    ///
+    /// `USAGE` for less than [`PURGE_AGE_MS_MIN`].
+    pub async fn purge(&self, age_ms: Millis, by: &str) -> Result<Purged> {
+        if age_ms < PURGE_AGE_MS_MIN {
+            let message = "what ended less than 24 hours ago cannot be purged";
+            return Err(Problem::new(Code::Usage, message).hint("`--older-than 24h` or more").into());
+        }
+        let now = self.clock().now();
+        let purged = self.store.purge(TENANT, now - age_ms, by, now).await?;
+        for message_id in &purged.letters {
+            let name = letter_name(message_id);
+            match self.sent.remove_file(&name) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(blame = "operator", "cannot remove sent/{name}: {error}");
+                }
+                _ => {}
+            }
+        }
+        Ok(purged)
     }
 
     // Mail
@@ -615,6 +892,32 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// The message as a person wants it, or nothing where that is the agent's `own` again. `leaving` is what they were shown.
+fn edited(own: &Action, leaving: &Action, edit: Edit) -> Result<Option<Action>> {
+    let usage = |message: String| Problem::new(Code::Usage, message);
+    let Edit { subject, body, remove } = edit;
+    if subject.is_none() && body.is_none() && remove.is_empty() {
+        return Err(usage("nothing is to be changed".into())
+            .hint("give --subject, --body-file or --remove-recipient")
+            .into());
+    }
+    let remove: BTreeSet<_> = remove.iter().map(|address| address::canonical(address)).collect();
+    if let Some(stranger) = remove.iter().find(|address| !leaving.recipients().any(|to| to == *address)) {
+        let message = format!("it does not go to `{}`", short(stranger, 100));
+        return Err(usage(message).hint("recipients can be removed, never added").into());
+    }
+    let mut edited = leaving.clone();
+    for list in [&mut edited.to, &mut edited.cc, &mut edited.bcc] {
+        list.retain(|address| !remove.contains(address));
+    }
+    edited.subject = subject.unwrap_or(edited.subject);
+    edited.body = body.unwrap_or(edited.body);
+    if let Err(refusal) = rules::check(&edited) {
+        return Err(Problem::new(refusal.code, refusal.message).into());
+    }
+    Ok(Some(edited).filter(|edited| edited != own))
 }
 
 fn no_crash() -> AtomicUsize {

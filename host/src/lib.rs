@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod approval;
+pub mod audit;
 pub mod authority;
 pub mod backends;
 pub mod clock;

@@ -160,7 +160,7 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
                 let mut shown = pending.approval.digest;
                 shown.0[0] ^= u8::from(*stale);
                 let decided = host.decide("local", &pending.approval.id, *verdict, shown, PERSON, None).await;
-                transcript.outcome(decided)?;
+                transcript.outcome(decided.map(|_| ()))?;
                 if *no_resume {
                     view = host.show("local", &id)?;
                     continue;
@@ -196,7 +196,7 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
                 continue;
             }
             Step::Revoke(capabilities) | Step::Deny(capabilities) => {
-                host.revoke("local", &agent, capabilities).await?;
+                host.revoke("local", &agent, capabilities, PERSON).await?;
                 continue;
             }
         }

@@ -118,11 +118,11 @@ impl Agent {
                 session.answer(&output::Agent::of(&row, vec![]), granted)?;
             }
             Agent::Revoke { id, capabilities } => {
-                let row = session.host().await?.revoke(user, &id, &capabilities).await?;
+                let row = session.host().await?.revoke(user, &id, &capabilities, &principal()).await?;
                 session.answer(&output::Agent::of(&row, vec![]), granted)?;
             }
             Agent::Remove { id } => {
-                session.host().await?.remove(&id).await?;
+                session.host().await?.remove(&id, &principal()).await?;
                 session.answer(&output::Removed { removed: id }, |it| {
                     format!("Removed {}\n", line(&it.removed))
                 })?;

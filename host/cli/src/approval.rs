@@ -5,10 +5,12 @@ use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::{Verdict, decision::State};
 use countersign::digest::Digest;
-use countersign::host::{Host, principal};
+use countersign::host::{Edit, Host, principal};
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
-use std::io::{IsTerminal as _, Write as _};
+use countersign::tools::messages::rules::BODY_BYTES_MAX;
+use std::io::{IsTerminal as _, Read, Write as _};
+use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
 pub enum Approval {
@@ -40,6 +42,24 @@ pub enum Approval {
         #[arg(long)]
         no_resume: bool,
     },
+    /// Change what would leave; it is shown again, and must be approved as changed
+    Edit {
+        id: String,
+        /// Another subject
+        #[arg(long, value_name = "S")]
+        subject: Option<String>,
+        /// Another body, from this file; `-` is standard input
+        #[arg(long, value_name = "F")]
+        body_file: Option<PathBuf>,
+        /// A recipient it shall not go to; can be given more than once
+        #[arg(long, value_name = "A")]
+        remove_recipient: Vec<String>,
+        /// Digest of what was shown: where it has changed meanwhile, nothing is edited
+        #[arg(long, value_name = "HEX")]
+        digest: Option<String>,
+    },
+    /// Take a yes back, as long as the message has not been handed over
+    Revoke { id: String },
 }
 
 impl Approval {
@@ -62,9 +82,7 @@ impl Approval {
             }
             Approval::Approve { id, digest, no_resume } => {
                 let shown = match digest {
-                    Some(digest) => Digest::parse(&digest).ok_or_else(|| {
-                        Problem::new(Code::Usage, "--digest: 64 hexadecimal digits are expected")
-                    })?,
+                    Some(digest) => parsed(&digest)?,
                     None => match ask(session, &host, &id)? {
                         Some(shown) => shown,
                         None => {
@@ -84,8 +102,47 @@ impl Approval {
                 let shown = host.approval(user, &id)?.approval.digest;
                 decide(session, &host, &id, Verdict::Decline, shown, note, no_resume).await
             }
+            Approval::Edit { id, subject, body_file, remove_recipient: remove, digest } => {
+                let body = body_file.map(|path| body(&path)).transpose()?;
+                let shown = digest.map(|digest| parsed(&digest)).transpose()?;
+                let edit = Edit { subject, body, remove };
+                let head = host.edit(user, &id, edit, shown, &principal()).await?;
+                changed(session, &host, &id, head)
+            }
+            Approval::Revoke { id } => {
+                let head = host.take_back(user, &id, &principal()).await?;
+                changed(session, &host, &id, head)
+            }
         }
     }
+}
+
+fn parsed(digest: &str) -> Result<Digest> {
+    let problem = || Problem::new(Code::Usage, "--digest: 64 hexadecimal digits are expected");
+    Ok(Digest::parse(digest).ok_or_else(problem)?)
+}
+
+/// A body a person has written. It is bounded before it is read.
+fn body(path: &Path) -> Result<String> {
+    let cannot = |why: String| Problem::new(Code::Usage, format!("--body-file {}: {why}", path.display()));
+    let source: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(std::fs::File::open(path).map_err(|error| cannot(error.to_string()))?),
+    };
+    let mut text = String::new();
+    let read = source.take(BODY_BYTES_MAX as u64 + 1).read_to_string(&mut text);
+    read.map_err(|error| cannot(error.to_string()))?;
+    Ok(text)
+}
+
+/// Prints an approval as it stands after a change.
+fn changed(session: &Session, host: &Host, id: &str, head: Digest) -> Result<Exit> {
+    let approval = output::Approval::of(&host.approval(session.user(), id)?);
+    session.answer(&output::Changed { approval, audit_head: head.to_string() }, |changed| {
+        draw::approval(&changed.approval)
+    })?;
+    super::audit::say_head(&head);
+    Ok(Exit::Done)
 }
 
 async fn decide(
@@ -98,13 +155,14 @@ async fn decide(
     no_resume: bool,
 ) -> Result<Exit> {
     let user = session.user();
-    host.decide(user, id, verdict, shown, &principal(), note).await?;
+    let head = host.decide(user, id, verdict, shown, &principal(), note).await?;
     let intent = host.approval(user, id)?.intent;
     let view = match no_resume {
         true => host.show(user, &intent)?,
-        false => host.resume(user, &intent).await?,
+        false => super::intent::resume(session, host, &intent).await?,
     };
-    let exit = super::intent::finish(session, host, &view)?;
+    let exit = super::intent::finish_decided(session, host, &view, Some(head))?;
+    super::audit::say_head(&head);
     Ok(if no_resume { Exit::Done } else { exit })
 }
 

@@ -1,7 +1,7 @@
 //! How things look to people. Every foreign string passes `printable`.
 
 use super::output::{Approval, Ran};
-use countersign::approval::{self, Binding, BodyKind, decision::State};
+use countersign::approval::{self, Action, Binding, BodyKind, decision::State};
 use countersign::intent::Status;
 use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, line, printable, short};
 use serde_json::Value;
@@ -80,15 +80,7 @@ pub fn approval(approval: &Approval) -> String {
             _ => "that did not leave",
         };
         let _ = writeln!(out, "The message {tense}:\n");
-        out += &field("From", &action.from);
-        for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
-            if !list.is_empty() {
-                out += &field(name, &list.join(", "));
-            }
-        }
-        out += &field("Subject", &action.subject);
-        out.push('\n');
-        out += &block(&action.body);
+        out += &message(action);
         out.push('\n');
     }
     for notice in &approval.notices {
@@ -119,6 +111,20 @@ pub fn approval(approval: &Approval) -> String {
             let _ = writeln!(out, "State    {}", approval.state.name());
         }
     }
+    out
+}
+
+/// A message, drawn from its action alone.
+pub fn message(action: &Action) -> String {
+    let mut out = field("From", &action.from);
+    for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
+        if !list.is_empty() {
+            out += &field(name, &list.join(", "));
+        }
+    }
+    out += &field("Subject", &action.subject);
+    out.push('\n');
+    out += &block(&action.body);
     out
 }
 

@@ -4,8 +4,10 @@ use super::output::{self, Exit, IntentRow, IntentShown, Ran};
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::decision::State;
-use countersign::clock::rfc3339;
-use countersign::host::{Host, View};
+use countersign::approval::outbox;
+use countersign::clock::{Millis, rfc3339};
+use countersign::digest::Digest;
+use countersign::host::{Host, View, principal};
 use countersign::intent::Status;
 use countersign::journal::{Answer, Entry};
 use countersign::printable::{line, short};
@@ -13,9 +15,12 @@ use countersign::refusals::{Refusal, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// How much of a request or an answer a line of the timeline shows.
 const EXCERPT_CHARS: usize = 100;
+/// How long a command waits, all in all, for further attempts to hand a message over.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Subcommand)]
 pub enum Intent {
@@ -29,6 +34,25 @@ pub enum Intent {
     Retry { id: String },
     /// Cancel an intent: nothing it was approved for leaves
     Cancel { id: String },
+    /// Delete intents that have ended, with their journals and messages; the audit stays
+    Purge {
+        /// How long ago they ended: `30d`, `48h`; at least 24 hours
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Millis,
+    },
+}
+
+/// Days or hours, in milliseconds.
+fn age(text: &str) -> std::result::Result<Millis, String> {
+    const HOUR_MS: Millis = 60 * 60 * 1000;
+    let hours = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+        (Some(days), _) => days.parse::<u16>().ok().map(|days| Millis::from(days) * 24),
+        (_, Some(hours)) => hours.parse::<u16>().ok().map(Millis::from),
+        _ => None,
+    };
+    hours
+        .map(|hours| hours * HOUR_MS)
+        .ok_or_else(|| "a number of days or hours is expected, as in 30d".into())
 }
 
 impl Intent {
@@ -64,16 +88,60 @@ impl Intent {
                     .answer(&shown(&host, user, &view)?, |it| format!("Intent {} is cancelled.\n", it.id))?;
                 return Ok(Exit::Done);
             }
-            Intent::Resume { id } => host.resume(user, &id).await?,
+            Intent::Purge { older_than } => {
+                let purged = host.purge(older_than, &principal()).await?;
+                let messages = purged.letters.len();
+                let purged = output::Purged { intents: purged.intents, messages, kept: purged.kept };
+                session.answer(&purged, |it| {
+                    let mut out = format!("{} intents are gone, and {} messages with them.\n", it.intents, it.messages);
+                    if it.kept > 0 {
+                        let _ = writeln!(
+                            out,
+                            "{} stay: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
+                            it.kept,
+                            session.program()
+                        );
+                    }
+                    out
+                })?;
+                return Ok(Exit::Done);
+            }
+            Intent::Resume { id } => resume(session, &host, &id).await?,
             Intent::Retry { id } => host.retry(user, &id).await?,
         };
         finish(session, &host, &view)
     }
 }
 
+/// Picks a run up, and stays for the attempts of its message that come soon.
+pub async fn resume(session: &Session, host: &Host, id: &str) -> Result<View> {
+    let user = session.user();
+    let mut patience = PATIENCE;
+    loop {
+        let view = host.resume(user, id).await?;
+        let due = host.outbox(user, true)?.into_iter().filter(|message| message.intent == id);
+        let due =
+            due.filter(|message| message.state == outbox::State::Queued).map(|message| message.due_ms).min();
+        let Some(due_ms) = due.filter(|_| view.intent.status == Status::Sending) else { return Ok(view) };
+        let wait = Duration::from_millis((due_ms - host.clock().now()).max(0) as u64);
+        let Some(left) = patience.checked_sub(wait) else { return Ok(view) };
+        patience = left;
+        say(&format!(
+            "The message has not been taken yet; it is offered again in {} s.",
+            wait.as_secs().max(1)
+        ));
+        tokio::time::sleep(wait + Duration::from_millis(1)).await;
+    }
+}
+
 /// Prints how a run stands, and tells the operator how to grant what it was denied.
 pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
-    let ran = Ran::of(view);
+    finish_decided(session, host, view, None)
+}
+
+/// The same behind a decision, whose place in the audit is told with it.
+pub fn finish_decided(session: &Session, host: &Host, view: &View, head: Option<Digest>) -> Result<Exit> {
+    let ran = Ran { audit_head: head.map(|head| head.to_string()), ..Ran::of(view) };
     session.answer(&ran, |ran| draw::ran(ran, &session.program()))?;
     if ran.exit() == Exit::ErrorCard {
         let entries = host.journal(session.user(), &ran.intent)?;

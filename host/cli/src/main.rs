@@ -4,6 +4,7 @@
 
 mod agent;
 mod approval;
+mod audit;
 mod build;
 mod demo;
 mod draw;
@@ -13,6 +14,7 @@ mod intent;
 mod junit;
 mod mailbox;
 mod new;
+mod outbox;
 mod output;
 mod replay;
 mod run;
@@ -82,6 +84,12 @@ enum Verb {
     /// Install agents and grant them capabilities
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// Look at signed messages on their way, and say what became of those that are uncertain
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
+    /// Check and export the record of everything that was decided and sent
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Give an intent to an agent
     Run(run::Run),
     /// Look at what agents ask for, and decide
@@ -253,6 +261,8 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Agent(agent) => agent.run(session).await,
         Verb::Run(run) => run.run(session).await,
         Verb::Approval(approval) => approval.run(session).await,
+        Verb::Outbox(outbox) => outbox.run(session).await,
+        Verb::Audit(audit) => audit.run(session).await,
         Verb::Intent(intent) => intent.run(session).await,
         Verb::Replay(replay) => replay.run(session).await,
         Verb::Test(test) => test.run(session),

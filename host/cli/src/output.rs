@@ -1,5 +1,6 @@
 //! What the verbs print with `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
+use countersign::approval::outbox::{self, Rejected};
 use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
 use countersign::authority::Capability;
 use countersign::clock::rfc3339;
@@ -7,11 +8,12 @@ use countersign::digest::Digest;
 use countersign::host::{View, letter_name};
 use countersign::intent::{Intent, Status};
 use countersign::refusals::Code;
-use countersign::store::{self, AgentRow, Stored};
+use countersign::store::{self, AgentRow, Outgoing, Stored};
 use countersign::tools::messages;
 use countersign_harness::{Outcome, Went};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::process::ExitCode;
 
@@ -45,6 +47,9 @@ pub struct Ran {
     pub approval: Option<Approval>,
     /// Why it was stopped.
     pub reason: Option<Failure>,
+    /// Hash of the last entry of the audit, where something was decided.
+    #[serde(rename = "auditHead")]
+    pub audit_head: Option<String>,
 }
 
 impl Ran {
@@ -55,6 +60,7 @@ impl Ran {
             card: view.intent.card.clone(),
             approval: view.pending().map(Approval::of),
             reason: reason(&view.intent),
+            audit_head: None,
         }
     }
 
@@ -522,6 +528,104 @@ pub struct Sent {
     pub messages: Vec<SentMessage>,
 }
 
+/// `outbox show`, `outbox resolve`, and an element of `outbox list`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxMessage {
+    /// Id of the approval that armed it.
+    pub id: String,
+    /// Id of the intent.
+    pub intent: String,
+    pub state: outbox::State,
+    /// What was signed.
+    pub action: Action,
+    /// Without angle brackets.
+    pub message_id: String,
+    pub signed: String,
+    pub sent: Option<String>,
+    /// How often it has been offered since a person last asked for it.
+    pub attempts: u32,
+    /// When the next attempt is due; null where none is.
+    pub due: Option<String>,
+    /// What was said about the last attempt, by the mail server or the host.
+    pub why: Option<String>,
+    /// The recipients the mail server refused.
+    pub rejected: Vec<Rejected>,
+}
+
+impl OutboxMessage {
+    pub fn of(message: &Outgoing) -> OutboxMessage {
+        let (why, rejected) = match message.outcome.clone() {
+            None => (None, Vec::new()),
+            Some(outbox::Outcome::Sent { said }) => (Some(said), Vec::new()),
+            Some(outbox::Outcome::NotSent { why, rejected, .. }) => (Some(why), rejected),
+            Some(outbox::Outcome::Uncertain { why }) => (Some(why), Vec::new()),
+        };
+        OutboxMessage {
+            id: message.approval.clone(),
+            intent: message.intent.clone(),
+            state: message.state,
+            action: message.action.clone(),
+            message_id: message.message_id.clone(),
+            signed: rfc3339(message.armed_ms),
+            sent: message.sent_ms.map(rfc3339),
+            attempts: message.attempts,
+            due: (message.state == outbox::State::Queued).then(|| rfc3339(message.due_ms)),
+            why,
+            rejected,
+        }
+    }
+}
+
+/// `outbox list`, `outbox deliver`.
+#[derive(Serialize, JsonSchema)]
+pub struct OutboxMessages {
+    pub messages: Vec<OutboxMessage>,
+}
+
+/// `audit verify`.
+#[derive(Serialize, JsonSchema)]
+pub struct Verified {
+    pub entries: u64,
+    /// Hash of the last entry.
+    pub head: String,
+}
+
+/// A line of `audit export`.
+#[derive(Serialize, JsonSchema)]
+pub struct AuditEntry {
+    pub seq: u64,
+    pub at: String,
+    pub kind: String,
+    #[schemars(with = "Map<String, Value>")]
+    pub body: Box<RawValue>,
+    /// Hash of the entry before; zeros before the first.
+    pub previous: String,
+    /// SHA-256 over `countersign/audit/v1`, the previous hash as bytes, and `seq`, `at`, `kind` and `body` as they stand here, each
+    /// preceded by its length as four bytes, most significant first.
+    pub hash: String,
+}
+
+/// `approval edit`, `approval revoke`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    pub approval: Approval,
+    /// Hash of the last entry of the audit.
+    pub audit_head: String,
+}
+
+/// `intent purge`.
+#[derive(Serialize, JsonSchema)]
+pub struct Purged {
+    /// How many intents are gone.
+    pub intents: usize,
+    /// How many messages that had left went with them.
+    pub messages: usize,
+    /// How many stay, because a message of theirs is on its way or uncertain.
+    pub kept: usize,
+}
+
 /// `inspect`.
 #[derive(Serialize, JsonSchema)]
 pub struct Inspected {
@@ -584,6 +688,12 @@ mod tests {
             ("mailbox-import", schemars::schema_for!(Imported)),
             ("mailbox-list", schemars::schema_for!(Messages)),
             ("mailbox-sent", schemars::schema_for!(Sent)),
+            ("outbox-show", schemars::schema_for!(OutboxMessage)),
+            ("outbox-list", schemars::schema_for!(OutboxMessages)),
+            ("audit-verify", schemars::schema_for!(Verified)),
+            ("audit-export", schemars::schema_for!(AuditEntry)),
+            ("approval-edit", schemars::schema_for!(Changed)),
+            ("intent-purge", schemars::schema_for!(Purged)),
             ("inspect", schemars::schema_for!(Inspected)),
             ("explain", schemars::schema_for!(Explained)),
             ("wit", schemars::schema_for!(Wit)),

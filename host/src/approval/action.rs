@@ -2,7 +2,7 @@
 
 use super::address;
 use crate::authority::Capability;
-use crate::digest::Digest;
+use crate::digest::{Digest, Encoder};
 use serde::{Deserialize, Serialize};
 
 /// Begins every encoding: says what the bytes are, and in which version of the format.
@@ -147,41 +147,6 @@ impl Action {
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
         .collect()
-    }
-}
-
-/// Writes fields one after another, each preceded by its length as four bytes, most significant first.
-pub(super) struct Encoder(pub Vec<u8>);
-
-impl Encoder {
-    pub fn new(domain: &str) -> Encoder {
-        let mut out = Encoder(Vec::new());
-        out.text(domain);
-        out
-    }
-
-    pub fn number(&mut self, number: u32) -> &mut Encoder {
-        self.0.extend(number.to_be_bytes());
-        self
-    }
-
-    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Encoder {
-        // A field comes from one call of a guest, which carries at most 2 MiB.
-        self.number(u32::try_from(bytes.len()).expect("a field is far below 4 GiB"));
-        self.0.extend(bytes);
-        self
-    }
-
-    pub fn text(&mut self, text: &str) -> &mut Encoder {
-        self.bytes(text.as_bytes())
-    }
-
-    pub fn list(&mut self, items: &[String]) -> &mut Encoder {
-        self.number(u32::try_from(items.len()).expect("a list is far below 4 Gi items"));
-        items.iter().for_each(|item| {
-            self.text(item);
-        });
-        self
     }
 }
 

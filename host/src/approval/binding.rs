@@ -1,9 +1,8 @@
 //! What an approval is about, fixed when the agent asks, and what it lets through later.
 
-use super::action::Encoder;
 use super::{Action, Approval, Words, decision::State};
 use crate::clock::Millis;
-use crate::digest::Digest;
+use crate::digest::{Digest, Encoder};
 use crate::refusals::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -3,8 +3,11 @@
 //! Sending has three outcomes: sent, not sent, and uncertain, where the answer was lost. What is uncertain may have
 //! happened, so it is never tried again by itself: a person finds out, and says so.
 
+use super::binding::required;
 use crate::clock::Millis;
+use crate::refusals::{Code, Refusal};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// How often a message is offered to a mail server at most.
 pub const ATTEMPTS_MAX: u32 = 5;
@@ -140,8 +143,9 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
     match (state, event) {
         (Armed, Event::Deliver) => quiet(Sent),
         (Armed, Event::Queue) => Some((Queued, vec![Effect::Due(now)])),
+        (Armed, Event::Cancel) => quiet(Cancelled),
         // Between attempts nothing of it has been taken.
-        (Armed | Queued, Event::Cancel) => quiet(Cancelled),
+        (Queued, Event::Cancel) => answered(Cancelled),
 
         (Queued, Event::Attempt) if now >= due_ms => quiet(Attempting),
         (Attempting, Event::Attempted(Outcome::Sent { .. })) => answered(Sent),
@@ -155,6 +159,23 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
         (Uncertain, Event::Resolve(Resolution::NotSent)) => quiet(NotSent),
         (Uncertain, Event::Resolve(Resolution::Resend)) => Some((Queued, vec![Effect::Due(now)])),
         _ => None,
+    }
+}
+
+/// What the run hears of a message that has not left, or may not have. Why is the operator's business.
+pub fn refusal(approval: &str, state: State, outcome: Option<&Outcome>) -> Refusal {
+    let network = |what: &str, details| {
+        Refusal::new(Code::NetworkError, format!("An external call failed: {what}.")).with(details)
+    };
+    match (state, outcome) {
+        (State::Cancelled, _) => required("withdrawn", &[], Some(approval)),
+        (State::NotSent, Some(Outcome::NotSent { rejected, .. })) if !rejected.is_empty() => {
+            let rejected: Vec<_> = rejected.iter().map(|rejected| &rejected.address).collect();
+            let what = "the mail server refused recipients, and the message was sent to nobody";
+            network(what, json!({ "outcome": "not_sent", "rejected": rejected }))
+        }
+        (State::NotSent, _) => network("the message was not sent", json!({ "outcome": "not_sent" })),
+        _ => network("the message may have been sent", json!({ "outcome": "uncertain" })),
     }
 }
 

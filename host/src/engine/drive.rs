@@ -4,18 +4,18 @@ use super::run::{End, Outcome, Segment};
 use super::{Compiled, Engine};
 use crate::approval::binding::{Found, bind, question_digest};
 use crate::approval::{
-    Action, Approval, Binding, PENDING_MS, PENDING_PER_AGENT_MAX, Verdict, Words, decision::State,
+    Action, Approval, Binding, PENDING_PER_AGENT_MAX, Policy, REPEATS_MAX, Verdict, Words, decision::State,
 };
-use crate::authority::Authority;
-use crate::clock::Clock;
+use crate::authority::{Authority, Call};
+use crate::clock::{Clock, Millis};
 use crate::intent::{Intent, Reason, Status};
 use crate::journal::{
-    Answer, Ask, Change, Commit, Committed, Entry, Ledger, Mode, NewApproval, Record, Stop,
+    Answer, Ask, Change, Commit, Committed, Crowd, Entry, Ledger, Mode, NewApproval, Record, Stop,
 };
 use crate::refusals::{Code, Refusal};
 use crate::tools::Identity;
 use crate::tools::approval::{REQUEST, answer, too_many};
-use crate::tools::messages::{Mailbox, rules};
+use crate::tools::messages::{Mailbox, SEND, rules};
 use serde_json::Value;
 use std::mem::take;
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub struct Pickup {
     pub authority: Authority,
     /// The account mail leaves from.
     pub from: String,
+    /// What the operator allows now, and its number in the store.
+    pub policy: (i64, Arc<Policy>),
+    /// Whether mail leaves in the transaction that releases it.
+    pub leaves_at_once: bool,
 }
 
 /// What a run reaches outside the engine.
@@ -53,6 +57,8 @@ pub struct Ports {
 pub enum Driven {
     /// It waits for a person.
     Waiting,
+    /// It waits for a message to be handed over.
+    Sending,
     /// It has ended.
     Ended,
     /// Somebody cancelled it meanwhile.
@@ -69,6 +75,8 @@ struct Drive<'a> {
     intent: Intent,
     identity: Identity,
     authority: Authority,
+    policy: (i64, Arc<Policy>),
+    leaves_at_once: bool,
     entries: Vec<Entry>,
     durable: usize,
     generation: u64,
@@ -109,7 +117,7 @@ impl Engine {
     }
 
     fn begin<'a>(&'a self, compiled: &'a Compiled, pickup: Pickup, ports: &'a Ports) -> Drive<'a> {
-        let Pickup { intent, entries, approvals, authority, from } = pickup;
+        let Pickup { intent, entries, approvals, authority, from, policy, leaves_at_once } = pickup;
         let identity = Identity {
             tenant: intent.tenant.clone(),
             user: intent.user.clone(),
@@ -124,6 +132,8 @@ impl Engine {
             ports,
             identity,
             authority,
+            policy,
+            leaves_at_once,
             durable: entries.len(),
             entries,
             generation: intent.generation,
@@ -146,22 +156,21 @@ impl Drive<'_> {
             let Record { entries, durable, generation, asked } = record;
             (self.entries, self.durable, self.generation, self.approvals) =
                 (entries, durable, generation, approvals);
+            // The arguments of the call that waits, if one does.
+            let request = asked.unwrap_or_default();
             let change = match end {
                 End::Card(card) => done(Some(card), log, fuel),
                 End::Nothing => done(None, log, fuel),
                 End::Broken(code, message) => stopped(code, message, log, fuel),
-                End::Stop(Stop::Ask(words)) => {
-                    let request = asked.unwrap_or_default();
-                    match self.ask(*words, &request).await? {
-                        Ok((approval, suffix)) => {
-                            Change::Ask { approval: Box::new(approval), suffix, uses: None, log, fuel }
-                        }
-                        Err(refusal) => {
-                            self.refuse(request, refusal);
-                            continue;
-                        }
+                End::Stop(Stop::Ask(words)) => match self.ask(*words, &request).await? {
+                    Ok((approval, suffix)) => {
+                        Change::Ask { approval: Box::new(approval), suffix, uses: None, log, fuel }
                     }
-                }
+                    Err(refusal) => {
+                        self.refuse(&REQUEST, request, refusal);
+                        continue;
+                    }
+                },
                 End::Stop(Stop::Park { action, hold }) => Change::Ask {
                     approval: Box::new(self.park(*action, &hold)?),
                     suffix: Vec::new(),
@@ -169,6 +178,9 @@ impl Drive<'_> {
                     log,
                     fuel,
                 },
+                End::Stop(Stop::Send { approval, message, answer }) => {
+                    Change::Send { approval, message, request: request.clone(), answer, log, fuel }
+                }
                 End::Stop(Stop::Lost) => return Ok(Driven::Lost),
                 End::Stop(Stop::Crashed) => return Ok(Driven::Crashed),
                 End::Stop(Stop::Limit(code)) => {
@@ -186,30 +198,27 @@ impl Drive<'_> {
                     anyhow::bail!("a live run stopped as only a branch or a replay does: {stop}")
                 }
             };
-            let waits = match &change {
-                Change::Ask { approval, .. } => Some(approval.ask.clone().map(|ask| ask.request)),
-                _ => None,
-            };
+            let waits = Waits::of(&change);
             let (intent, generation, first) = (self.intent.id.clone(), self.generation, self.durable);
             let entries = self.entries[self.durable..].to_vec();
             let at_ms = self.ports.clock.now();
             let commit = Commit { intent, generation, first, entries, at_ms, change };
             match (self.ports.ledger.commit(commit).await?, waits) {
-                (Committed::Durable(_), Some(_)) => return Ok(Driven::Waiting),
-                (Committed::Durable(_), None) => return Ok(Driven::Ended),
+                (Committed::Durable(_), Waits::Ask | Waits::Park { .. }) => return Ok(Driven::Waiting),
+                (Committed::Durable(_), Waits::Send { .. }) => return Ok(Driven::Sending),
+                (Committed::Durable(_), Waits::Ended) => return Ok(Driven::Ended),
                 (Committed::Lost, _) => return Ok(Driven::Lost),
-                (Committed::Crowded, Some(request)) => {
-                    let limit = PENDING_PER_AGENT_MAX as usize;
-                    let refusal = too_many(limit, "of this agent are pending", Some(PENDING_MS));
-                    match request {
-                        Some(request) => self.refuse(request, refusal),
-                        // A parked send cannot be refused as an ask can; its hold lapses instead.
-                        None => self.withdraw_holds(),
-                    }
+                (Committed::Crowded(crowd), Waits::Ask) => {
+                    self.refuse(&REQUEST, request, self.crowded(crowd, at_ms));
                 }
-                // The hold was revoked or has expired since the run was picked up: the send is judged again.
-                (Committed::Withdrawn, _) => self.withdraw_holds(),
-                (Committed::Crowded, None) => anyhow::bail!("an end of a run was refused as an ask is"),
+                (Committed::Crowded(crowd), Waits::Park { .. }) => {
+                    self.refuse(&SEND, request, self.crowded(crowd, at_ms));
+                }
+                // Revoked or expired since the run was picked up: the send is judged again.
+                (Committed::Withdrawn, Waits::Park { approval } | Waits::Send { approval }) => {
+                    self.withdraw(&approval);
+                }
+                (committed, _) => anyhow::bail!("an end of a run was refused as an ask is: {committed:?}"),
             }
         }
     }
@@ -225,6 +234,8 @@ impl Drive<'_> {
             intent: &self.intent,
             identity: self.identity.clone(),
             authority: self.authority.clone(),
+            policy: self.policy.1.clone(),
+            leaves_at_once: self.leaves_at_once,
             mailbox: self.ports.mailbox.clone(),
             clock: self.ports.clock.clone(),
             ledger: self.ports.ledger.clone(),
@@ -263,15 +274,20 @@ impl Drive<'_> {
             ask: Some(ask.clone()),
             id,
             asked_ms,
-            expires_ms: asked_ms + PENDING_MS,
+            expires_ms: asked_ms + self.policy.1.pending_ms,
+            policy: self.policy.0,
         };
         let (found, suffix) = match self.look_ahead(&approval, ask).await? {
             Ok(ahead) => ahead,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let declared = approval.words.declared();
-        let declared = declared.and_then(|message| rules::declared(&self.authority, &self.identity, message));
+        let (authority, identity, policy) = (&self.authority, &self.identity, &*self.policy.1);
+        let declared = declared.and_then(|message| rules::declared(authority, identity, policy, message));
         (approval.binding, approval.action) = bind(found, declared, &self.approvals);
+        if let Err(refusal) = policy.admit_binding(approval.binding) {
+            return Ok(Err(refusal));
+        }
         if let Some(action) = &approval.action {
             approval.digest = action.digest();
         }
@@ -329,24 +345,57 @@ impl Drive<'_> {
             words: words.ok_or_else(|| anyhow::anyhow!("a send was parked on an unknown hold {hold}"))?,
             ask: None,
             asked_ms,
-            expires_ms: asked_ms + PENDING_MS,
+            expires_ms: asked_ms + self.policy.1.pending_ms,
+            policy: self.policy.0,
         })
     }
 
-    /// Records a refusal as the answer of the ask, so that the run goes on behind it.
-    fn refuse(&mut self, request: String, refusal: Refusal) {
+    /// Records a refusal as the answer of the call that waits, so that the run goes on behind it.
+    fn refuse(&mut self, call: &Call, request: String, refusal: Refusal) {
         let at_ms = self.ports.clock.now();
-        self.entries.push(Entry {
-            call: REQUEST.name.into(),
-            request,
-            answer: Answer::Refused(refusal),
-            at_ms,
-        });
+        let answer = Answer::Refused(refusal);
+        self.entries.push(Entry { call: call.name.into(), request, answer, at_ms });
     }
 
-    fn withdraw_holds(&mut self) {
-        let holds = self.approvals.iter_mut().filter(|approval| approval.binding == Binding::Hold);
-        holds.for_each(|hold| hold.state = State::Cancelled);
+    /// What the agent hears where people are spared its ask.
+    fn crowded(&self, crowd: Crowd, now: Millis) -> Refusal {
+        let (limit, what, until_ms) = match crowd {
+            // By then each of them will have been decided, or have expired.
+            Crowd::Pending => {
+                (PENDING_PER_AGENT_MAX, "of this agent are pending", now + self.policy.1.pending_ms)
+            }
+            Crowd::Repeated { until_ms } => (REPEATS_MAX, "for the same message without a yes", until_ms),
+            Crowd::Declined { until_ms } => (1, "for the same message, which the user declined", until_ms),
+        };
+        too_many(limit as usize, what, Some(until_ms - now))
+    }
+
+    fn withdraw(&mut self, approval: &str) {
+        let withdrawn = self.approvals.iter_mut().filter(|known| known.id == approval);
+        withdrawn.for_each(|approval| approval.state = State::Cancelled);
+    }
+}
+
+/// What a run waits for, once its change is on disk.
+enum Waits {
+    /// The answer to its ask.
+    Ask,
+    /// The answer to its parked send.
+    Park { approval: String },
+    /// Its message.
+    Send { approval: String },
+    /// Nothing any more.
+    Ended,
+}
+
+impl Waits {
+    fn of(change: &Change) -> Waits {
+        match change {
+            Change::Ask { uses: None, .. } => Waits::Ask,
+            Change::Ask { uses: Some(hold), .. } => Waits::Park { approval: hold.clone() },
+            Change::Send { approval, .. } => Waits::Send { approval: approval.clone() },
+            Change::Release { .. } | Change::Disarm { .. } | Change::End { .. } => Waits::Ended,
+        }
     }
 }
 

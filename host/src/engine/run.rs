@@ -3,7 +3,7 @@
 use super::limits::{self, Exceeded, Limiter};
 use super::wasi::{self, Log};
 use super::{Compiled, Engine};
-use crate::approval::Approval;
+use crate::approval::{Approval, Policy};
 use crate::authority::Authority;
 use crate::clock::{Clock, Millis, Stream, rfc3339};
 use crate::intent::Intent;
@@ -57,6 +57,8 @@ pub(super) struct Segment<'a> {
     pub intent: &'a Intent,
     pub identity: Identity,
     pub authority: Authority,
+    pub policy: Arc<Policy>,
+    pub leaves_at_once: bool,
     pub mailbox: Arc<dyn Mailbox>,
     pub clock: Arc<Clock>,
     pub ledger: Arc<dyn Ledger>,
@@ -149,6 +151,8 @@ impl Engine {
             tools: Tools {
                 authority: segment.authority,
                 identity: segment.identity,
+                policy: segment.policy,
+                leaves_at_once: segment.leaves_at_once,
                 journal,
                 approvals: segment.approvals,
                 mailbox: segment.mailbox,
@@ -324,6 +328,8 @@ mod tests {
                 from: "a@b".into(),
             },
             authority: Authority::default(),
+            policy: Arc::default(),
+            leaves_at_once: true,
             mailbox: Arc::new(crate::backends::local::Local(kept.clone())),
             clock: Arc::new(Clock::virtual_at(0, 0)),
             ledger: kept,

@@ -35,6 +35,21 @@ pub enum Change {
         /// Its name in the mailbox.
         message: String,
     },
+    /// A signed message is about to be handed over, and the run is put down until it has been.
+    Send {
+        /// The approval that armed it.
+        approval: String,
+        /// Its name.
+        message: String,
+        /// The arguments of the send that waits, as recorded.
+        request: String,
+        /// What it answers if the message leaves.
+        answer: String,
+        /// What the run has printed so far.
+        log: String,
+        /// Fuel used since the run began.
+        fuel: u64,
+    },
     /// A signed message will not leave: the agent did something else.
     Disarm {
         /// The approval that armed it.
@@ -87,6 +102,8 @@ pub struct NewApproval {
     pub asked_ms: Millis,
     /// From when on nobody can decide.
     pub expires_ms: Millis,
+    /// What the operator allows, by its number in the store.
+    pub policy: i64,
 }
 
 /// A call of `approval.request`, and what it will answer. All answers are known when it is made: they say nothing of
@@ -110,10 +127,27 @@ pub enum Committed {
     Durable(u64),
     /// Nothing was written: the message is no longer armed. Somebody revoked, expired or cancelled it meanwhile.
     Withdrawn,
-    /// Nothing was written: too many approvals of this agent are pending.
-    Crowded,
+    /// Nothing was written: this cannot be asked now.
+    Crowded(Crowd),
     /// Nothing was written: the run belongs to somebody else.
     Lost,
+}
+
+/// Why nobody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// Too many approvals of this agent are pending.
+    Pending,
+    /// The same message has been asked about too often without a yes.
+    Repeated {
+        /// When there is room again.
+        until_ms: Millis,
+    },
+    /// The same message has just been declined.
+    Declined {
+        /// Until when it counts.
+        until_ms: Millis,
+    },
 }
 
 /// Where commits go. The store is the one that keeps them.

@@ -262,7 +262,7 @@ impl Journal {
                 self.durable = self.entries.len();
             }
             Committed::Lost => return Err(Stop::Lost.into()),
-            Committed::Withdrawn | Committed::Crowded => {}
+            Committed::Withdrawn | Committed::Crowded(_) => {}
         }
         Ok(committed)
     }

@@ -27,6 +27,15 @@ pub enum Stop {
         /// The approval that is used up.
         hold: String,
     },
+    /// A signed message is to be handed over to a server.
+    Send {
+        /// The approval that covers it.
+        approval: String,
+        /// Its name.
+        message: String,
+        /// What the send answers if it leaves.
+        answer: String,
+    },
     /// A branch has come to its guarded call.
     Found(Box<Action>),
     /// A branch has come to a guarded call that would be refused whatever a person says.
@@ -59,6 +68,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::Ask(_) | Stop::Park { .. } => write!(f, "waiting for a person"),
+            Stop::Send { .. } => write!(f, "waiting for a message to be handed over"),
             Stop::Found(_) | Stop::Barred(_) => write!(f, "look-ahead has seen enough"),
             Stop::Diverged { call, expected, got } => {
                 write!(f, "call {call}: the journal has {expected}, the agent did {got}")

@@ -102,6 +102,12 @@ codes! {
         StaleDigest = "STALE_DIGEST",
         /// Approving away from a terminal needs the digest that was shown.
         DigestRequired = "DIGEST_REQUIRED",
+        /// The operator does not allow what would be approved.
+        PolicyForbids = "POLICY_FORBIDS",
+        /// The message is not uncertain, so there is nothing to find out.
+        NotUncertain = "NOT_UNCERTAIN",
+        /// The audit chain is not as it was written.
+        AuditBroken = "AUDIT_BROKEN",
         /// The manifest does not list the action.
         UndeclaredAction = "UNDECLARED_ACTION",
         /// The intent has ended.

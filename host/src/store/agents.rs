@@ -1,7 +1,8 @@
 //! Components, agents and grants.
 
-use super::{Store, json, touch};
+use super::{Store, audit, json, outbox, touch};
 use crate::agent::{Installed, Manifest, Package};
+use crate::audit::{Fact, Whose};
 use crate::authority::{Capability, Scopes};
 use crate::clock::Millis;
 use crate::digest::Digest;
@@ -60,6 +61,8 @@ impl Store {
                  ON CONFLICT DO UPDATE SET digest = ?3, installed_ms = ?4, installed_by = ?5",
                 params![tenant, manifest.id, digest, now, by],
             )?;
+            let installed = Fact::Install { agent: &manifest.id, digest: package.digest, by: &by };
+            audit::append(db, now, Whose { tenant: &tenant, user: None }, &installed)?;
             sweep(db)?;
             Ok(())
         })
@@ -110,30 +113,37 @@ impl Store {
         let capabilities = capabilities.to_vec();
         self.write(move |db| {
             touch(db, now)?;
-            let (tenant, user, id, by) = key;
-            for capability in capabilities {
+            let (tenant, user, agent, by) = key;
+            for capability in &capabilities {
                 db.execute(
                     "INSERT OR IGNORE INTO capability_grant VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![tenant, user, id, digest.0, capability.name(), now, by],
+                    params![tenant, user, agent, digest.0, capability.name(), now, by],
                 )?;
+            }
+            if !capabilities.is_empty() {
+                let whose = Whose { tenant: &tenant, user: Some(&user) };
+                let granted = Fact::Grant { agent: &agent, digest, capabilities: &capabilities, by: &by };
+                audit::append(db, now, whose, &granted)?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Takes capabilities away from every digest of an agent, and cancels what was signed under them.
+    /// Takes capabilities away from every digest of an agent, and cancels what was signed under them and has not left. Gives the
+    /// intents that can be picked up, because what they wait for will not leave.
     pub async fn revoke(
         &self,
         (tenant, user, id): (&str, &str, &str),
         capabilities: &[Capability],
         now: Millis,
-    ) -> Result<()> {
-        let key = (tenant.to_owned(), user.to_owned(), id.to_owned());
+        by: &str,
+    ) -> Result<Vec<String>> {
+        let key = (tenant.to_owned(), user.to_owned(), id.to_owned(), by.to_owned());
         let capabilities = capabilities.to_vec();
         self.write(move |db| {
             touch(db, now)?;
-            let (tenant, user, id) = key;
+            let (tenant, user, id, by) = key;
             for capability in &capabilities {
                 db.execute(
                     "DELETE FROM capability_grant \
@@ -141,10 +151,13 @@ impl Store {
                     params![tenant, user, id, capability.name()],
                 )?;
             }
-            if capabilities.contains(&Capability::MessagesSend) {
-                super::decisions::cancel_approved_of_agent(db, &tenant, &user, &id, now)?;
+            let whose = Whose { tenant: &tenant, user: Some(&user) };
+            audit::append(db, now, whose, &Fact::Deny { agent: &id, capabilities: &capabilities, by: &by })?;
+            if !capabilities.contains(&Capability::MessagesSend) {
+                return Ok(Vec::new());
             }
-            Ok(())
+            super::decisions::cancel_approved_of_agent(db, &tenant, &user, &id, now)?;
+            Ok(outbox::cancel_of_agent(db, (&tenant, &user, &id), now)?)
         })
         .await
     }
@@ -154,8 +167,8 @@ impl Store {
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `AGENT_IN_USE` while intents of it have not ended.
-    pub async fn remove(&self, tenant: &str, id: &str) -> Result<()> {
-        let (tenant, id) = (tenant.to_owned(), id.to_owned());
+    pub async fn remove(&self, tenant: &str, id: &str, now: Millis, by: &str) -> Result<()> {
+        let (tenant, id, by) = (tenant.to_owned(), id.to_owned(), by.to_owned());
         self.write(move |db| {
             let open: i64 = db.query_row(
                 "SELECT count(*) FROM intent WHERE tenant = ?1 AND agent = ?2 AND status IN ('running', 'waiting', 'sending')",
@@ -172,6 +185,8 @@ impl Store {
                 return Err(unknown(&id).into());
             }
             db.execute("DELETE FROM capability_grant WHERE tenant = ?1 AND agent = ?2", params![tenant, id])?;
+            let removed = Fact::Remove { agent: &id, by: &by };
+            audit::append(db, now, Whose { tenant: &tenant, user: None }, &removed)?;
             sweep(db)?;
             Ok(())
         })

@@ -1,11 +1,12 @@
 //! Commits of runs: the answers, and what they did, in one transaction.
 
-use super::decisions::Failed;
-use super::{Store, decisions, entries, intents, named, touch};
-use crate::approval::PENDING_PER_AGENT_MAX;
+use super::decisions::{Failed, Says};
+use super::{Store, decisions, entries, intents, named, outbox, touch};
 use crate::approval::decision::{Event as Happens, Refused};
+use crate::approval::{DECLINED_MS, PENDING_PER_AGENT_MAX, REPEATS_MAX, REPEATS_MS, Verdict};
+use crate::clock::Millis;
 use crate::intent::{Event, Status, next};
-use crate::journal::{Change, Commit, Committed, Ledger, NewApproval};
+use crate::journal::{Change, Commit, Committed, Crowd, Ledger, NewApproval};
 use crate::refusals::{Error, Result};
 use rusqlite::{Connection, params};
 use std::future::Future;
@@ -43,14 +44,18 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
     }
     // Everything that could turn the commit away is looked at before anything is written.
     match &change {
-        Change::Release { approval, .. } if !decisions::can_use(db, approval, at_ms)? => {
+        Change::Release { approval, .. } | Change::Send { approval, .. }
+            if !decisions::can_use(db, approval, at_ms)? =>
+        {
             return Ok(Committed::Withdrawn);
         }
         Change::Ask { uses: Some(hold), .. } if !decisions::can_use(db, hold, at_ms)? => {
             return Ok(Committed::Withdrawn);
         }
-        Change::Ask { .. } if pending_of_agent(db, &owner)? >= PENDING_PER_AGENT_MAX => {
-            return Ok(Committed::Crowded);
+        Change::Ask { approval, .. } => {
+            if let Some(crowd) = crowd(db, &owner, approval, at_ms)? {
+                return Ok(Committed::Crowded(crowd));
+            }
         }
         _ => {}
     }
@@ -59,12 +64,18 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
     let next_number = first + entries.len();
     let (status, output) = match change {
         Change::Release { approval, message } => {
-            decisions::transition(db, &approval, Happens::Use, at_ms, None)?;
-            decisions::release(db, &approval, &message, at_ms)?;
+            decisions::transition(db, &approval, Happens::Use, at_ms, &Says::Nothing)?;
+            outbox::deliver(db, &approval, &message, at_ms)?;
             (status, None)
         }
+        Change::Send { approval, message, request, answer, log, fuel } => {
+            decisions::transition(db, &approval, Happens::Use, at_ms, &Says::Nothing)?;
+            let send = outbox::Waiting { number: next_number, request: &request, answer: &answer };
+            outbox::queue(db, &approval, &message, &send, at_ms)?;
+            (next(status, Event::Send).expect("a running intent can send"), Some((None, None, log, fuel)))
+        }
         Change::Disarm { approval } => {
-            match decisions::transition(db, &approval, Happens::Cancel, at_ms, None) {
+            match decisions::transition(db, &approval, Happens::Cancel, at_ms, &Says::Nothing) {
                 // Somebody else was faster: it is revoked or has expired, and will not leave either way.
                 Ok(()) | Err(Failed::Refused(Refused::NotPossible)) => {}
                 Err(failed) => return Err(failed.into()),
@@ -73,7 +84,7 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
         }
         Change::Ask { approval, suffix, uses, log, fuel } => {
             if let Some(hold) = uses {
-                decisions::transition(db, &hold, Happens::Use, at_ms, None)?;
+                decisions::transition(db, &hold, Happens::Use, at_ms, &Says::Nothing)?;
             }
             ask(db, &owner, next_number, &approval)?;
             entries::insert(db, entries::Table::Suffix, &approval.id, 0, &suffix)?;
@@ -94,9 +105,40 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
     Ok(Committed::Durable(generation + 1))
 }
 
-fn pending_of_agent(db: &Connection, owner: &Owner) -> rusqlite::Result<u32> {
+/// Whether people are to be spared this ask: too much is pending, or it is the same again.
+fn crowd(db: &Connection, owner: &Owner, new: &NewApproval, now: Millis) -> rusqlite::Result<Option<Crowd>> {
     let sql = "SELECT count(*) FROM approval WHERE tenant = ?1 AND agent = ?2 AND state = 'pending'";
-    db.prepare_cached(sql)?.query_row([&owner.tenant, &owner.agent], |row| row.get(0))
+    let pending: u32 = db.prepare_cached(sql)?.query_row([&owner.tenant, &owner.agent], |row| row.get(0))?;
+    if pending >= PENDING_PER_AGENT_MAX {
+        return Ok(Some(Crowd::Pending));
+    }
+    let Some(action) = &new.action else { return Ok(None) };
+    // Newest first, and no further than the latest yes: a message that is welcome can be asked about for ever.
+    let sql = "SELECT asked_ms, verdict, decided_ms FROM approval \
+               WHERE tenant = ?1 AND user = ?2 AND content_digest = ?3 AND asked_ms > ?4 ORDER BY asked_ms DESC, seq DESC";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows =
+        statement.query(params![owner.tenant, owner.user, action.content_digest().0, now - REPEATS_MS])?;
+    let mut asks = 0;
+    while let Some(row) = rows.next()? {
+        let (asked_ms, verdict, decided_ms): (Millis, Option<String>, Option<Millis>) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        match verdict.map(named::<Verdict>).transpose()? {
+            Some(Verdict::Approve) => break,
+            Some(Verdict::Decline) => {
+                let until_ms = decided_ms.unwrap_or(asked_ms) + DECLINED_MS;
+                if now < until_ms {
+                    return Ok(Some(Crowd::Declined { until_ms }));
+                }
+            }
+            None => {}
+        }
+        asks += 1;
+        if asks >= REPEATS_MAX {
+            return Ok(Some(Crowd::Repeated { until_ms: asked_ms + REPEATS_MS }));
+        }
+    }
+    Ok(None)
 }
 
 fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusqlite::Result<()> {
@@ -105,8 +147,8 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
     let ask = new.ask.as_ref();
     db.prepare_cached(
         "INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, content_digest, action, \
-         words, ask_request, ask_yes, ask_no, ask_expired, asked_ms, expires_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         words, ask_request, ask_yes, ask_no, ask_expired, asked_ms, expires_ms, policy) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         new.id,
@@ -126,6 +168,7 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
         ask.map(|ask| &ask.expired),
         new.asked_ms,
         new.expires_ms,
+        new.policy,
     ])?;
     Ok(())
 }

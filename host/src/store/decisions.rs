@@ -1,9 +1,10 @@
 //! Approvals and the messages they arm. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::entries::{drop_suffix, keep_suffix};
-use super::{Store, entries, intents, json, named, touch};
+use super::{Store, audit, entries, intents, json, named, outbox, touch};
 use crate::approval::decision::{self, Effect, Event, Facts, Refused, State};
-use crate::approval::{Action, Approval, Verdict, letter, outbox};
+use crate::approval::{Action, Approval, Verdict};
+use crate::audit::{Fact, Whose};
 use crate::clock::{Millis, rfc3339};
 use crate::digest::Digest;
 use crate::intent;
@@ -25,6 +26,8 @@ pub struct Stored {
     pub request: Option<String>,
     /// Who decided, if somebody has.
     pub decided: Option<Decision>,
+    /// What the operator allowed when it was asked, or else decided: a number of [`Store::policy`].
+    pub policy: i64,
 }
 
 /// A decision as recorded.
@@ -39,6 +42,9 @@ pub struct Decision {
     /// What they wrote beside it. Stays with the host.
     pub note: Option<String>,
 }
+
+/// Tenant, user and id of an approval.
+pub type Key<'a> = (&'a str, &'a str, &'a str);
 
 impl Store {
     /// The approval `id` of this user.
@@ -71,27 +77,68 @@ impl Store {
         })
     }
 
-    /// Decides: one transaction for the decision, the armed message, the run's journal and its waking.
+    /// Decides: one transaction for the decision, the armed message, the run's journal and its waking. `policy` is what the
+    /// operator allows now. Gives the head of the audit chain.
     ///
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `ALREADY_DECIDED`, naming the first decision; `STALE_DIGEST`.
     pub async fn decide(
         &self,
-        (tenant, user, id): (&str, &str, &str),
+        key: Key<'_>,
         decision: Decision,
         shown: Digest,
-    ) -> Result<()> {
+        policy: i64,
+    ) -> Result<Digest> {
+        let event = Event::Decide { verdict: decision.verdict, shown };
+        let at_ms = decision.at_ms;
+        self.person(key, event, at_ms, Says::Decision(decision, policy)).await
+    }
+
+    /// Changes the message a person was shown, to `edited`, or with nothing back to the agent's own; `digest` names what leaves
+    /// then. Gives the head of the audit chain.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `ALREADY_DECIDED`; `STALE_DIGEST` where it is not what was `shown` any more.
+    pub async fn edit(
+        &self,
+        key: Key<'_>,
+        (edited, digest): (Option<Action>, Digest),
+        shown: Digest,
+        by: &str,
+        now: Millis,
+    ) -> Result<Digest> {
+        self.person(key, Event::Edit { shown }, now, Says::Edit { edited, digest, by: by.into() }).await
+    }
+
+    /// Takes a yes back that has not been used. Gives the head of the audit chain.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `ALREADY_DECIDED` where there is no yes, or it has been used.
+    pub async fn revoke_approval(&self, key: Key<'_>, by: &str, now: Millis) -> Result<Digest> {
+        self.person(key, Event::Revoke, now, Says::Revoke { by: by.into() }).await
+    }
+
+    /// What a person does to one approval.
+    async fn person(
+        &self,
+        (tenant, user, id): Key<'_>,
+        event: Event,
+        now: Millis,
+        says: Says,
+    ) -> Result<Digest> {
         let key = (tenant.to_owned(), user.to_owned(), id.to_owned());
         self.write(move |db| {
             let (tenant, user, id) = key;
             let found = find(db, &tenant, &user, &id)?;
-            let event = Event::Decide { verdict: decision.verdict, shown };
-            touch(db, decision.at_ms)?;
-            transition(db, &id, event, decision.at_ms, Some(&decision)).map_err(|error| match error {
-                Failed::Refused(refused) => refusal(&found, refused).into(),
-                Failed::Fault(error) => error.into(),
-            })
+            touch(db, now)?;
+            transition(db, &id, event, now, &says).map_err(|error| match error {
+                Failed::Refused(refused) => refusal(&found, event, refused).into(),
+                Failed::Fault(error) => crate::refusals::Error::from(error),
+            })?;
+            Ok(audit::head(db)?.1)
         })
         .await
     }
@@ -118,7 +165,7 @@ impl Store {
                 })?
                 .collect::<Result<Vec<_>, _>>()?;
             for (approval, intent, state) in rows {
-                transition(db, &approval, Event::Expire, now, None).map_err(anyhow::Error::from)?;
+                transition(db, &approval, Event::Expire, now, &Says::Nothing).map_err(anyhow::Error::from)?;
                 if state == State::Pending.name() {
                     woken.push(intent);
                 }
@@ -144,12 +191,25 @@ impl From<Failed> for crate::refusals::Error {
     }
 }
 
+/// What a person says with an event.
+pub(super) enum Says {
+    /// Nothing: it happens without one.
+    Nothing,
+    /// Yes or no, while the operator allows this.
+    Decision(Decision, i64),
+    /// This shall leave instead; `None` is the agent's own message again.
+    Edit { edited: Option<Action>, digest: Digest, by: String },
+    /// I take it back.
+    Revoke { by: String },
+}
+
 /// A row with everything a transition may need.
 struct Record {
     facts: Facts,
     seq: i64,
     number: i64,
-    action: Option<Vec<u8>>,
+    /// What leaves, encoded.
+    leaving: Option<Vec<u8>>,
     ask: Option<Ask>,
     asked_ms: Millis,
     tenant: String,
@@ -157,8 +217,8 @@ struct Record {
 }
 
 fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
-    let sql = "SELECT state, binding, digest, expires_ms, intent, number, action, ask_request, ask_yes, ask_no, \
-               ask_expired, asked_ms, tenant, user FROM approval WHERE id = ?1";
+    let sql = "SELECT state, binding, digest, expires_ms, intent, number, coalesce(edited, action), ask_request, ask_yes, \
+               ask_no, ask_expired, asked_ms, tenant, user FROM approval WHERE id = ?1";
     db.prepare_cached(sql)?.query_row([id], |row| {
         let ask = row.get::<_, Option<String>>(7)?;
         let facts = Facts {
@@ -176,7 +236,7 @@ fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
             facts,
             seq: row.get(4)?,
             number: row.get(5)?,
-            action: row.get(6)?,
+            leaving: row.get(6)?,
             ask,
             asked_ms: row.get(11)?,
             tenant: row.get(12)?,
@@ -191,21 +251,29 @@ pub(super) fn transition(
     id: &str,
     event: Event,
     now: Millis,
-    decision: Option<&Decision>,
+    says: &Says,
 ) -> Result<(), Failed> {
     let record = record(db, id)?;
     let (state, effects) = decision::next(record.facts, event, now).map_err(Failed::Refused)?;
     db.prepare_cached("UPDATE approval SET state = ?2 WHERE id = ?1")?.execute(params![id, state.name()])?;
-    if let Some(Decision { verdict, at_ms, by, note }) = decision {
+    if let Says::Decision(Decision { verdict, at_ms, by, note }, policy) = says {
         let verdict = serde_json::to_value(verdict).expect("JSON serializes");
-        let sql =
-            "UPDATE approval SET verdict = ?2, decided_ms = ?3, decided_by = ?4, note = ?5 WHERE id = ?1";
-        db.prepare_cached(sql)?.execute(params![id, verdict.as_str(), at_ms, by, note])?;
+        let sql = "UPDATE approval SET verdict = ?2, decided_ms = ?3, decided_by = ?4, note = ?5, policy = ?6 \
+                   WHERE id = ?1";
+        db.prepare_cached(sql)?.execute(params![id, verdict.as_str(), at_ms, by, note, policy])?;
     }
+    let whose = Whose { tenant: &record.tenant, user: Some(&record.user) };
+    audit::append(db, now, whose, &fact(id, &record, event, says))?;
     for effect in effects {
         match effect {
-            Effect::Arm => arm(db, id, &record, now)?,
-            Effect::Disarm => disarm(db, id)?,
+            Effect::Arm => {
+                let action = record.leaving.as_deref();
+                let action = action.ok_or_else(|| super::damaged("an armed approval has no action"))?;
+                let Record { seq, tenant, user, facts: Facts { digest, .. }, .. } = &record;
+                let (seq, digest) = (*seq, *digest);
+                outbox::arm(db, &outbox::Arming { approval: id, seq, tenant, user, action, digest }, now)?;
+            }
+            Effect::Disarm => outbox::cancel(db, id, now)?,
             Effect::KeepSuffix => {
                 answer(db, &record, |ask| &ask.yes)?;
                 keep_suffix(db, id, record.seq, record.number + 1)?;
@@ -215,7 +283,6 @@ pub(super) fn transition(
                 answer(db, &record, |ask| if expired { &ask.expired } else { &ask.no })?;
                 drop_suffix(db, id)?;
             }
-            Effect::Rebind => {}
             Effect::Wake => {
                 let status = intents::status(db, record.seq)?;
                 let woken = intent::next(status, intent::Event::Wake).ok_or_else(|| {
@@ -223,9 +290,39 @@ pub(super) fn transition(
                 })?;
                 intents::set_status(db, record.seq, woken, now)?;
             }
+            Effect::Rebind => {
+                if let Says::Edit { edited, digest, .. } = says {
+                    let sql = "UPDATE approval SET edited = ?2, digest = ?3 WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![
+                        id,
+                        edited.as_ref().map(Action::encode),
+                        digest.0
+                    ])?;
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// What the audit is told of an event.
+fn fact<'a>(approval: &'a str, record: &Record, event: Event, says: &'a Says) -> Fact<'a> {
+    let digest = record.facts.digest;
+    match (event, says) {
+        (Event::Decide { .. }, Says::Decision(Decision { verdict, by, .. }, _)) => {
+            Fact::Decide { approval, verdict: *verdict, digest, by }
+        }
+        (Event::Edit { .. }, Says::Edit { digest: after, by, .. }) => {
+            Fact::Edit { approval, before: digest, after: *after, by }
+        }
+        (Event::Revoke, Says::Revoke { by }) => Fact::Revoke { approval, by },
+        (Event::Use, _) => Fact::Use { approval },
+        (Event::Expire, _) => Fact::Expire { approval },
+        (Event::Cancel, _) => Fact::Cancel { approval },
+        (Event::Decide { .. } | Event::Edit { .. } | Event::Revoke, _) => {
+            unreachable!("what a person does comes with what they say")
+        }
+    }
 }
 
 /// Puts the decision into the run's journal, as the answer of the call that asked.
@@ -238,55 +335,6 @@ fn answer(db: &Connection, record: &Record, heard: impl Fn(&Ask) -> &String) -> 
         at_ms: record.asked_ms,
     };
     entries::insert(db, entries::Table::Entry, &record.seq, record.number as usize, &[entry])
-}
-
-/// Puts the exact bytes into the outbox. They were rendered from the action that was signed, and read back they give
-/// its digest again, or nothing is armed.
-fn arm(db: &Connection, id: &str, record: &Record, now: Millis) -> rusqlite::Result<()> {
-    let encoded =
-        record.action.as_deref().ok_or_else(|| super::damaged("an armed approval has no action"))?;
-    let action = Action::decode(encoded).ok_or_else(|| super::damaged("an action does not decode"))?;
-    let message_id = letter::message_id(id, &action);
-    let bytes =
-        letter::render(&action, &message_id, now).map_err(|error| super::damaged(&error.to_string()))?;
-    let read_back = letter::parse(&bytes, &action).map(|action| action.digest());
-    if action.digest() != record.facts.digest || read_back != Some(record.facts.digest) {
-        return Err(super::damaged("the bytes to send do not carry the action that was signed"));
-    }
-    db.prepare_cached(
-        "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms) \
-         VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![id, record.seq, record.tenant, record.user, message_id, encoded, bytes, now])?;
-    Ok(())
-}
-
-fn outbox_state(db: &Connection, approval: &str) -> rusqlite::Result<Option<outbox::State>> {
-    let mut statement = db.prepare_cached("SELECT state FROM outbox WHERE approval = ?1")?;
-    statement.query_row([approval], |row| named(row.get(0)?)).optional()
-}
-
-fn moved(state: outbox::State, event: outbox::Event<'_>) -> Option<outbox::State> {
-    Some(outbox::next(outbox::Facts { state, attempts: 0, due_ms: 0 }, event, 0)?.0)
-}
-
-fn disarm(db: &Connection, approval: &str) -> rusqlite::Result<()> {
-    let state = outbox_state(db, approval)?.and_then(|state| moved(state, outbox::Event::Cancel));
-    let Some(state) = state else { return Ok(()) };
-    let sql = "UPDATE outbox SET state = ?2 WHERE approval = ?1";
-    db.prepare_cached(sql)?.execute(params![approval, state.name()])?;
-    Ok(())
-}
-
-/// Lets an armed message leave: in the embedded mailbox this row is its place among the sent ones.
-pub(super) fn release(db: &Connection, approval: &str, message: &str, now: Millis) -> rusqlite::Result<()> {
-    let state = outbox_state(db, approval)?.and_then(|state| moved(state, outbox::Event::Deliver));
-    let state = state.ok_or_else(|| super::damaged("an approved message is not armed"))?;
-    let next = "UPDATE meta SET value = value + 1 WHERE key = 'sent' RETURNING value";
-    let sent_seq: i64 = db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
-    let sql = "UPDATE outbox SET state = ?2, message = ?3, sent_ms = ?4, sent_seq = ?5 WHERE approval = ?1";
-    db.prepare_cached(sql)?.execute(params![approval, state.name(), message, now, sent_seq])?;
-    Ok(())
 }
 
 /// Whether an approval could be used now.
@@ -320,7 +368,7 @@ fn cancel_all(
     let mut statement = db.prepare_cached(&format!("SELECT id FROM approval WHERE {condition}"))?;
     let ids = statement.query_map(values, |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     for id in ids {
-        match transition(db, &id, Event::Cancel, now, None) {
+        match transition(db, &id, Event::Cancel, now, &Says::Nothing) {
             // An approved hold or question arms nothing, and stays as it was decided.
             Ok(()) | Err(Failed::Refused(Refused::NotPossible)) => {}
             Err(failed) => return Err(failed),
@@ -330,10 +378,23 @@ fn cancel_all(
     Ok(())
 }
 
-fn refusal(found: &Stored, refused: Refused) -> Problem {
+fn refusal(found: &Stored, event: Event, refused: Refused) -> Problem {
     let id = &found.approval.id;
     let state = found.approval.state.name();
     match (refused, &found.decided) {
+        (Refused::NotPossible, _) if matches!(event, Event::Edit { .. }) => {
+            Problem::new(Code::AlreadyDecided, format!("{id} is about no message that could be changed"))
+                .hint(format!("`countersign approval show {id}` shows what it is about"))
+        }
+        (Refused::NotPossible, _) if found.approval.state == State::Pending => Problem::new(
+            Code::AlreadyDecided,
+            format!("{id} has not been approved: there is nothing to take back"),
+        )
+        .hint(format!("`countersign approval decline {id}` lets nothing leave")),
+        (Refused::NotPossible, _) if found.approval.state == State::Used => {
+            Problem::new(Code::AlreadyDecided, format!("{id} has been used: it is too late to take it back"))
+                .hint(format!("`countersign outbox show {id}` shows what became of its message"))
+        }
         (Refused::Stale, _) => {
             Problem::new(Code::StaleDigest, format!("{id} has changed since it was shown: look again"))
                 .hint(format!("`countersign approval show {id}` shows what would leave, and its digest"))
@@ -359,7 +420,7 @@ fn refusal(found: &Stored, refused: Refused) -> Problem {
 
 const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.digest, approval.action, words, asked_ms, \
                       expires_ms, intent.id, approval.agent, ask_request, verdict, decided_ms, \
-                      decided_by, note FROM approval JOIN intent ON intent.seq = approval.intent";
+                      decided_by, note, edited, approval.policy FROM approval JOIN intent ON intent.seq = approval.intent";
 
 fn find(db: &Connection, tenant: &str, user: &str, id: &str) -> Result<Stored> {
     let sql = format!("{SELECT} WHERE approval.id = ?1 AND approval.tenant = ?2 AND approval.user = ?3");
@@ -371,12 +432,9 @@ fn find(db: &Connection, tenant: &str, user: &str, id: &str) -> Result<Stored> {
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let action: Option<Vec<u8>> = row.get(4)?;
-    let action = match action {
-        Some(bytes) => {
-            Some(Action::decode(&bytes).ok_or_else(|| super::damaged("an action does not decode"))?)
-        }
-        None => None,
+    let action = |column| -> rusqlite::Result<Option<Action>> {
+        let Some(bytes) = row.get::<_, Option<Vec<u8>>>(column)? else { return Ok(None) };
+        Action::decode(&bytes).map(Some).ok_or_else(|| super::damaged("an action does not decode"))
     };
     let decided = match row.get::<_, Option<String>>(11)? {
         Some(verdict) => Some(Decision {
@@ -394,8 +452,8 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
             verdict: decided.as_ref().map(|decided| decided.verdict),
             binding: named(row.get(2)?)?,
             digest: Digest(row.get(3)?),
-            action,
-            edited: None,
+            action: action(4)?,
+            edited: action(15)?,
             words: json(&row.get::<_, String>(5)?)?,
             asked_ms: row.get(6)?,
             expires_ms: row.get(7)?,
@@ -405,5 +463,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         agent: row.get(9)?,
         request: row.get(10)?,
         decided,
+        policy: row.get(16)?,
     })
 }

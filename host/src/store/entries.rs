@@ -88,6 +88,12 @@ pub fn load(db: &Connection, seq: i64) -> rusqlite::Result<Vec<Entry>> {
     rows.collect()
 }
 
+/// How many entries the journal of the intent `seq` has.
+pub fn count(db: &Connection, seq: i64) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce(max(number) + 1, 0) FROM entry WHERE intent = ?1";
+    db.prepare_cached(sql)?.query_row([seq], |row| row.get(0))
+}
+
 /// Makes the suffix of an approval the journal of its run, from number `first` on.
 pub fn keep_suffix(db: &Connection, approval: &str, seq: i64, first: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO entry SELECT ?1, ?2 + number, call, request, refused, answer, at_ms \

@@ -108,6 +108,7 @@ impl Store {
             };
             set_status(db, seq, cancelled, now)?;
             super::decisions::cancel_open_of_intent(db, seq, now)?;
+            super::outbox::cancel_of_intent(db, seq, now)?;
             Ok(())
         })
         .await

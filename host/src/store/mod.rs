@@ -5,17 +5,24 @@
 //! succeeded before the commit has reached the disk. Reads have connections of their own and wait for nobody.
 
 mod agents;
+mod audit;
 mod commits;
 mod decisions;
 mod entries;
 mod intents;
 mod mail;
+mod outbox;
+mod policies;
+mod purge;
 mod writer;
 
 pub use agents::AgentRow;
+pub use audit::Audited;
 pub use decisions::{Decision, Stored};
 pub use intents::NewIntent;
 pub use mail::{Added, Letters, NewMail, Sent};
+pub use outbox::{InTransit, Outgoing};
+pub use purge::Purged;
 
 use crate::refusals::{Code, Error, Problem, Result};
 use rusqlite::{Connection, OpenFlags};
@@ -25,7 +32,7 @@ use std::time::Duration;
 use writer::Writer;
 
 /// The version of the tables. A database of a newer version is refused.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// The oldest SQLite without the bug that could corrupt a database in WAL mode when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a write waits for another process.
@@ -209,15 +216,19 @@ fn check(version: i32, journal_mode: Option<&String>, synchronous: i64) -> Resul
 
 fn migrate(db: &mut Connection) -> Result<()> {
     let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-    if version(db)? == 0 {
+    if version(db)? < SCHEMA_VERSION {
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Another process may have been faster.
-        if version(&transaction)? == 0 {
-            transaction.execute_batch(include_str!("schema.sql"))?;
-            transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0), ('sent', 0)", [])?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            transaction.commit()?;
+        match version(&transaction)? {
+            0 => {
+                transaction.execute_batch(include_str!("schema.sql"))?;
+                transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0), ('sent', 0)", [])?;
+            }
+            1 => transaction.execute_batch(include_str!("from-1-to-2.sql"))?,
+            _ => {}
         }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
     }
     let found = version(db)?;
     if found != SCHEMA_VERSION {

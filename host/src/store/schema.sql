@@ -45,15 +45,20 @@ CREATE TABLE approval (
     id TEXT NOT NULL UNIQUE,
     intent INTEGER NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL, agent TEXT NOT NULL,
     number INTEGER NOT NULL, state TEXT NOT NULL, binding TEXT NOT NULL, digest BLOB NOT NULL, content_digest BLOB,
-    action BLOB, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT, ask_expired TEXT,
+    -- What the agent would send, and what leaves in its place where a person has changed it. `digest` names what leaves.
+    action BLOB, edited BLOB, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT, ask_expired TEXT,
     asked_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
-    verdict TEXT, decided_ms INTEGER, decided_by TEXT, note TEXT
+    verdict TEXT, decided_ms INTEGER, decided_by TEXT, note TEXT,
+    -- What the operator allowed when it was asked, or else decided.
+    policy INTEGER NOT NULL
 );
 CREATE INDEX approval_by_intent ON approval (intent, seq);
 CREATE INDEX approval_of_user ON approval (tenant, user, seq);
 CREATE INDEX approval_pending_of_agent ON approval (tenant, agent) WHERE state = 'pending';
 CREATE INDEX approval_open ON approval (expires_ms) WHERE state IN ('pending', 'approved');
 CREATE INDEX approval_pending ON approval (tenant, user, seq) WHERE state = 'pending';
+CREATE INDEX approval_of_content ON approval (tenant, user, content_digest, asked_ms) WHERE content_digest IS NOT NULL;
+CREATE TABLE policy (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 
 -- One approval arms one message.
 CREATE TABLE outbox (
@@ -61,8 +66,12 @@ CREATE TABLE outbox (
     state TEXT NOT NULL, message TEXT, message_id TEXT NOT NULL UNIQUE,
     action BLOB NOT NULL, bytes BLOB NOT NULL, armed_ms INTEGER NOT NULL, sent_ms INTEGER,
     -- Counts what has left, so that messages of one millisecond have an order.
-    sent_seq INTEGER
+    sent_seq INTEGER,
+    -- The send that waits for it: its number in the journal, its arguments, and what it answers if the message has left.
+    number INTEGER, request TEXT, answer TEXT,
+    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, outcome TEXT
 ) WITHOUT ROWID;
+CREATE INDEX outbox_open ON outbox (tenant, user, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
 CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_sent ON outbox (tenant, sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_by_intent ON outbox (intent);
@@ -79,3 +88,13 @@ CREATE INDEX mail_newest ON mail (tenant, user, timestamp_ms, seq);
 CREATE INDEX mail_by_sender ON mail (tenant, user, sender_lower, timestamp_ms, seq);
 -- The message as it arrived.
 CREATE TABLE mail_source (mail INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+
+-- Whom a user has written to: SHA-256 of the address, so that what is purged leaves no address behind.
+CREATE TABLE correspondent (
+    tenant TEXT NOT NULL, user TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (tenant, user, digest)
+) WITHOUT ROWID;
+
+-- Everything that was decided and everything that left: each hash covers the one before.
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL
+);

@@ -11,7 +11,7 @@ pub mod messages;
 pub use bindings::interpreter::interpreter;
 pub use bindings::{Agent, AgentPre, types};
 
-use crate::approval::{Action, Approval, BodyKind};
+use crate::approval::{Action, Approval, BodyKind, Policy};
 use crate::authority::{Authority, Call, Capability};
 use crate::digest::Digest;
 use crate::journal::{Fault, Journal, ToolError};
@@ -71,6 +71,10 @@ pub struct Tools {
     pub authority: Authority,
     /// On whose behalf.
     pub identity: Identity,
+    /// What the operator allows.
+    pub policy: Arc<Policy>,
+    /// Whether mail leaves in the transaction that releases it, as the embedded mailbox's does, rather than by a transport.
+    pub leaves_at_once: bool,
     /// What has been answered.
     pub journal: Journal,
     /// What people have decided in this run.

@@ -1,13 +1,15 @@
 //! The guest's side of the counter.
 
 use super::{LIST, Mail, SEND, View, rules};
+use crate::approval::Approval;
 use crate::approval::binding::{Judgement, judge, required};
 use crate::approval::decision::State;
 use crate::authority::{Capability, confine};
-use crate::clock::rfc3339;
+use crate::clock::{Millis, rfc3339};
 use crate::journal::{Change, Live, Mode, Stop, ToolError};
 use crate::tools::bindings::messages::messages::{Filter, Host, Message, Outgoing, Sent};
 use crate::tools::{into_guest, types};
+use serde_json::json;
 
 impl types::Host for View<'_> {
     fn convert_tool_error(&mut self, error: ToolError) -> wasmtime::Result<types::ToolError> {
@@ -29,19 +31,23 @@ impl Host for View<'_> {
     }
 
     async fn send(&mut self, message: Outgoing) -> Result<Sent, ToolError> {
-        let View { authority, identity, journal, approvals, .. } = self;
+        let View { authority, identity, policy, leaves_at_once, journal, approvals, .. } = self;
         let (mode, now) = (journal.mode(), journal.now());
         let (mut released, mut cancelled) = (None, None);
         let live = async {
-            let action = match (rules::admit(authority, identity, message.clone()), mode) {
+            let action = match (rules::admit(authority, identity, policy, message.clone()), mode) {
                 (Ok(action), Mode::Branch) => return Err(Stop::Found(Box::new(action)).into()),
                 (Err(refusal), Mode::Branch) => return Err(Stop::Barred(refusal).into()),
                 (admitted, Mode::Live | Mode::Replay) => admitted?,
             };
             match judge(approvals, &action, now) {
                 Judgement::Release { approval } => {
+                    let sent = sent(approvals, &approval, now);
+                    if !*leaves_at_once {
+                        let answer = serde_json::to_string(&sent).map_err(anyhow::Error::from)?;
+                        return Err(Stop::Send { approval, message: sent.id, answer }.into());
+                    }
                     released = Some(approval.clone());
-                    let sent = Sent { id: message_name(&approval), timestamp: rfc3339(now), extras: None };
                     let withdrawn = required("withdrawn", &[], Some(&approval));
                     let change = Change::Release { message: sent.id.clone(), approval };
                     Ok(Live::effect(sent, change, withdrawn))
@@ -59,6 +65,16 @@ impl Host for View<'_> {
         let spent = released.or(cancelled);
         approvals.iter_mut().filter(|a| Some(&a.id) == spent.as_ref()).for_each(|a| a.state = state);
         answer
+    }
+}
+
+/// What the agent hears of a message that has left: also whether a person has changed it.
+fn sent(approvals: &[Approval], approval: &str, now: Millis) -> Sent {
+    let edited = approvals.iter().any(|a| a.id == approval && a.edited.is_some());
+    Sent {
+        id: message_name(approval),
+        timestamp: rfc3339(now),
+        extras: edited.then(|| json!({ "edited": true }).to_string()),
     }
 }
 

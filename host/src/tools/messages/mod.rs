@@ -9,7 +9,7 @@ pub use mailbox::{Failed, Listing, Mail, Mailbox, Query};
 pub use transport::{Delivering, Parcel, Transport};
 
 use super::{HasTools, Identity, Room, bindings};
-use crate::approval::Approval;
+use crate::approval::{Approval, Policy};
 use crate::authority::{Authority, Call, Capability, Kind};
 use crate::journal::Journal;
 use wasmtime::component::{HasData, Linker};
@@ -29,6 +29,8 @@ pub struct View<'a> {
     identity: &'a Identity,
     journal: &'a mut Journal,
     approvals: &'a mut Vec<Approval>,
+    policy: &'a Policy,
+    leaves_at_once: bool,
     mailbox: &'a dyn Mailbox,
 }
 
@@ -46,6 +48,8 @@ pub(super) fn link<T: HasTools>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
             identity: &tools.identity,
             journal: &mut tools.journal,
             approvals: &mut tools.approvals,
+            policy: &tools.policy,
+            leaves_at_once: tools.leaves_at_once,
             mailbox: &*tools.mailbox,
         }
     }

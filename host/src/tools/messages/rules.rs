@@ -2,7 +2,7 @@
 
 use super::{Query, SEND};
 use crate::approval::words::Declared;
-use crate::approval::{Action, BodyKind, address, html, letter};
+use crate::approval::{Action, BodyKind, Policy, address, html, letter};
 use crate::authority::{Authority, Capability, confine};
 use crate::clock;
 use crate::refusals::{Code, Refusal};
@@ -49,21 +49,45 @@ pub fn query(filter: &Filter) -> Result<Query, Refusal> {
 /// # Errors
 ///
 /// `CAPABILITY_DENIED`, `INVALID_PARAMETER`, `INVALID_RECIPIENT` or `SCOPE_VIOLATION`, looked for in this order.
-pub fn admit(authority: &Authority, identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
+pub fn admit(
+    authority: &Authority,
+    identity: &Identity,
+    policy: &Policy,
+    message: Outgoing,
+) -> Result<Action, Refusal> {
     let permit = authority.admit(&SEND)?;
     let action = action(identity, message)?;
     confine(&permit, Capability::MessagesSend, action.recipients())?;
+    policy.admit(&action)?;
     Ok(action)
 }
 
 /// The message an agent spelled out in `details`, if it could be sent as it stands.
-pub fn declared(authority: &Authority, identity: &Identity, declared: Declared) -> Option<Action> {
+pub fn declared(
+    authority: &Authority,
+    identity: &Identity,
+    policy: &Policy,
+    declared: Declared,
+) -> Option<Action> {
     let Declared { to, cc, bcc, subject, body, body_kind } = declared;
-    admit(authority, identity, Outgoing { to, cc, bcc, subject, body, body_kind }).ok()
+    admit(authority, identity, policy, Outgoing { to, cc, bcc, subject, body, body_kind }).ok()
 }
 
 /// Turns what the guest handed over into the canonical action. The guest chose every byte of it.
 fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
+    let Outgoing { to, cc, bcc, subject, body, body_kind } = message;
+    let kind = self::body_kind(body_kind.as_deref(), &body)?;
+    let action = Action { to, cc, bcc, subject, body_kind: kind, body, ..identity.action() };
+    check(&action)?;
+    Ok(action.canonical())
+}
+
+/// Whether this can be a message: what an agent hands over, and what a person makes of it.
+///
+/// # Errors
+///
+/// `INVALID_PARAMETER` or `INVALID_RECIPIENT`.
+pub fn check(message: &Action) -> Result<(), Refusal> {
     if message.to.is_empty() {
         return Err(Refusal::parameter("to", "needs at least one address"));
     }
@@ -94,15 +118,12 @@ fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
     if message.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::parameter("body", format!("is longer than {BODY_BYTES_MAX} bytes")));
     }
-    let body_kind = body_kind(message.body_kind.as_deref(), &message.body)?;
-    if body_kind == BodyKind::Html {
+    if message.body_kind == BodyKind::Html {
         html::check(&message.body)?;
     }
-    let Outgoing { to, cc, bcc, subject, body, .. } = message;
-    let action = Action { to, cc, bcc, subject, body_kind, body, ..identity.action() }.canonical();
     // Nobody is asked for what could not be armed: the bytes that would leave, read back, must carry the action.
-    match letter::carries(&action) {
-        true => Ok(action),
+    match letter::carries(&message.clone().canonical()) {
+        true => Ok(()),
         false => Err(Refusal::parameter("message", "cannot be written as a mail that reads the same")),
     }
 }

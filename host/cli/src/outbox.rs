@@ -1,0 +1,138 @@
+//! `countersign outbox`: signed messages on their way, and those of which nobody knows whether they have left.
+
+use super::output::{self, Exit, OutboxMessage};
+use super::{Session, draw};
+use clap::{Args, Subcommand};
+use countersign::approval::outbox::{Resolution, State};
+use countersign::host::principal;
+use countersign::printable::{line, short};
+use countersign::refusals::Result;
+use std::fmt::Write as _;
+
+#[derive(Subcommand)]
+pub enum Outbox {
+    /// List signed messages, newest first
+    List {
+        /// Only those that are on their way or uncertain
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show a message, and what became of it; its id is that of its approval
+    Show { id: String },
+    /// Make the attempts that are due, and pick up the runs that waited for them
+    Deliver,
+    /// Say what is to become of a message that is uncertain
+    Resolve {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct How {
+    /// It has arrived
+    #[arg(long)]
+    sent: bool,
+    /// It has not arrived, and shall not
+    #[arg(long)]
+    not_sent: bool,
+    /// Offer the same bytes once more, though they may arrive twice
+    #[arg(long)]
+    resend: bool,
+}
+
+impl Outbox {
+    pub async fn run(self, session: &Session) -> Result<Exit> {
+        let user = session.user();
+        let host = session.host().await?;
+        match self {
+            Outbox::List { open } => {
+                let messages = host.outbox(user, open)?.iter().map(OutboxMessage::of).collect();
+                session.answer(&output::OutboxMessages { messages }, |list| {
+                    let rows: Vec<_> = list.messages.iter().map(row).collect();
+                    draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)
+                })?;
+            }
+            Outbox::Show { id } => {
+                session.answer(&OutboxMessage::of(&host.outgoing(user, &id)?), |it| show(it, session))?;
+            }
+            Outbox::Deliver => {
+                host.deliver(user).await?;
+                let messages = host.outbox(user, true)?.iter().map(OutboxMessage::of).collect();
+                session.answer(&output::OutboxMessages { messages }, |list| {
+                    if list.messages.is_empty() {
+                        return "Nothing is on its way, and nothing is uncertain.\n".into();
+                    }
+                    let rows: Vec<_> = list.messages.iter().map(row).collect();
+                    draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)
+                })?;
+            }
+            Outbox::Resolve { id, how } => {
+                let resolution = match (how.sent, how.not_sent) {
+                    (true, _) => Resolution::Sent,
+                    (_, true) => Resolution::NotSent,
+                    _ => Resolution::Resend,
+                };
+                let message = host.resolve(user, &id, resolution, &principal()).await?;
+                session.answer(&OutboxMessage::of(&message), |it| show(it, session))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn row(message: &OutboxMessage) -> Vec<String> {
+    vec![
+        message.id.clone(),
+        message.state.name().into(),
+        message.signed.clone(),
+        short(&message.action.to.join(", "), 40),
+        short(&message.action.subject, 40),
+    ]
+}
+
+fn show(message: &OutboxMessage, session: &Session) -> String {
+    let program = session.program();
+    let mut out = String::new();
+    let _ = writeln!(out, "Message    {}", message.id);
+    let _ = writeln!(out, "Intent     {}", message.intent);
+    let _ = writeln!(out, "Message-ID {}", line(&message.message_id));
+    let _ = writeln!(out, "Signed     {}", message.signed);
+    let _ = writeln!(out, "State      {}", state(message));
+    if let Some(why) = &message.why {
+        let _ = writeln!(out, "Because    {}", short(why, 300));
+    }
+    for rejected in &message.rejected {
+        let _ = writeln!(out, "Refused    {}: {}", line(&rejected.address), short(&rejected.why, 200));
+    }
+    out.push('\n');
+    out += &draw::message(&message.action);
+    if message.state == State::Uncertain {
+        let id = &message.id;
+        let _ = writeln!(
+            out,
+            "\nIt may have left. Look for its Message-ID where it should have arrived, then one of:\n"
+        );
+        let _ = writeln!(out, "  {program} outbox resolve {id} --sent       it has arrived");
+        let _ = writeln!(out, "  {program} outbox resolve {id} --not-sent   it has not, and shall not");
+        let _ =
+            writeln!(out, "  {program} outbox resolve {id} --resend     offer it again; it may arrive twice");
+    }
+    out
+}
+
+fn state(message: &OutboxMessage) -> String {
+    let attempts = match message.attempts {
+        0 => String::new(),
+        1 => ", 1 attempt".into(),
+        more => format!(", {more} attempts"),
+    };
+    let when = match (&message.sent, &message.due) {
+        (Some(sent), _) => format!(" at {sent}"),
+        (_, Some(due)) => format!(", next attempt at {due}"),
+        _ => String::new(),
+    };
+    format!("{}{when}{attempts}", message.state.name().replace('_', " "))
+}

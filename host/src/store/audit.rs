@@ -1,0 +1,151 @@
+//! The audit chain's rows. Each is written in the transaction of what it tells.
+
+use super::{Store, json};
+use crate::audit::{Broken, Check, Entry, Fact, START, Whose};
+use crate::clock::Millis;
+use crate::digest::Digest;
+use crate::refusals::Result;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// What an audit came to.
+#[derive(Clone, Debug)]
+pub struct Audited {
+    /// How many entries are whole, from the first on.
+    pub entries: u64,
+    /// The hash of the last of them.
+    pub head: Digest,
+    /// The first entry that is not.
+    pub broken: Option<Broken>,
+    /// Messages that have left with no decision, or other bytes than the chain tells of: their approvals.
+    pub strays: Vec<String>,
+}
+
+impl Store {
+    /// Follows the chain from its start, and compares it with what has left.
+    pub fn audit(&self, wanted: Option<Digest>) -> Result<Audited> {
+        self.read(|db| {
+            // One state of the database for all that is read.
+            let db = db.unchecked_transaction()?;
+            let (mut check, mut told) = (Check::new(wanted), Told::default());
+            let followed = each(&db, |entry| match check.entry(&entry) {
+                Ok(()) => told.note(&entry).map(Ok),
+                broken => Ok(broken),
+            })?;
+            let broken = followed.err().or_else(|| check.end().err());
+            Ok(Audited { entries: check.entries, head: check.head, broken, strays: told.strays(&db)? })
+        })
+    }
+
+    /// Hands every entry to `take`, in order, with the hash before it.
+    pub fn each_audit_entry(&self, mut take: impl FnMut(Digest, Entry) -> Result<()>) -> Result<()> {
+        self.read(|db| {
+            let mut previous = START;
+            let taken = each(db, |entry| {
+                let hash = entry.hash;
+                let taken = take(previous, entry);
+                previous = hash;
+                Ok(taken)
+            })?;
+            taken
+        })
+    }
+
+    /// The hash of the last entry.
+    pub fn audit_head(&self) -> Result<Digest> {
+        self.read(|db| Ok(head(db)?.1))
+    }
+}
+
+/// Hands entries to `take` until it fails.
+fn each<E>(
+    db: &Connection,
+    mut take: impl FnMut(Entry) -> rusqlite::Result<std::result::Result<(), E>>,
+) -> rusqlite::Result<std::result::Result<(), E>> {
+    let mut statement = db.prepare("SELECT seq, at_ms, kind, body, hash FROM audit ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Err(stopped) = take(entry(row)?)? {
+            return Ok(Err(stopped));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        seq: row.get::<_, i64>(0)? as u64,
+        at_ms: row.get(1)?,
+        kind: row.get(2)?,
+        body: row.get(3)?,
+        hash: Digest(row.get(4)?),
+    })
+}
+
+/// What the chain tells of messages, by approval: the digest of what a person said yes to, and of the bytes handed over.
+#[derive(Default)]
+struct Told {
+    signed: HashMap<String, String>,
+    handed_over: HashMap<String, String>,
+    since_ms: Option<Millis>,
+}
+
+impl Told {
+    fn note(&mut self, entry: &Entry) -> rusqlite::Result<()> {
+        self.since_ms.get_or_insert(entry.at_ms);
+        let body: Value = json(&entry.body)?;
+        let text = |field: &str| body[field].as_str().map(str::to_owned);
+        match (entry.kind.as_str(), text("approval")) {
+            ("decide", Some(approval)) if body["verdict"] == "approve" => {
+                self.signed.extend(text("digest").map(|digest| (approval, digest)));
+            }
+            ("deliver", Some(approval)) => {
+                self.handed_over.extend(text("bytes").map(|bytes| (approval, bytes)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What has left although nobody said yes to exactly it, or as other bytes than were handed over. What had left before there
+    /// was a chain is passed over.
+    fn strays(&self, db: &Connection) -> rusqlite::Result<Vec<String>> {
+        let sql = "SELECT approval, action, bytes FROM outbox WHERE state = 'sent' AND armed_ms >= ?1 ORDER BY sent_seq";
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query([self.since_ms.unwrap_or(Millis::MAX)])?;
+        let mut strays = Vec::new();
+        while let Some(row) = rows.next()? {
+            let approval: String = row.get(0)?;
+            let names = |told: &HashMap<String, String>, column| -> rusqlite::Result<bool> {
+                let bytes: Vec<u8> = row.get(column)?;
+                Ok(told.get(&approval) == Some(&Digest::of(&bytes).to_string()))
+            };
+            if !names(&self.signed, 1)? || !names(&self.handed_over, 2)? {
+                strays.push(approval);
+            }
+        }
+        Ok(strays)
+    }
+}
+
+/// The number and the hash of the last entry.
+pub(super) fn head(db: &Connection) -> rusqlite::Result<(i64, Digest)> {
+    let mut statement = db.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
+    let head = statement.query_row([], |row| Ok((row.get(0)?, Digest(row.get(1)?)))).optional()?;
+    Ok(head.unwrap_or((0, START)))
+}
+
+/// Appends an entry, in the transaction of what it tells.
+pub(super) fn append(
+    db: &Connection,
+    at_ms: Millis,
+    whose: Whose<'_>,
+    fact: &Fact<'_>,
+) -> rusqlite::Result<()> {
+    let (seq, previous) = head(db)?;
+    let Entry { seq, at_ms, kind, body, hash } = Entry::after(previous, seq as u64 + 1, at_ms, whose, fact);
+    db.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![seq as i64, at_ms, kind, body, hash.0])?;
+    Ok(())
+}

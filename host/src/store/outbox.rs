@@ -1,0 +1,464 @@
+//! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
+
+use super::{Store, audit, damaged, entries, intents, json, named, touch};
+use crate::approval::outbox::{Effect, Event, Facts, Outcome, Resolution, State, next};
+use crate::approval::{Action, letter, outbox};
+use crate::audit::{Fact, Whose};
+use crate::clock::Millis;
+use crate::digest::Digest;
+use crate::intent::{self, Status};
+use crate::journal::{Answer, Entry};
+use crate::refusals::{Code, Problem, Result};
+use crate::tools::messages::{Parcel, SEND};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::collections::BTreeSet;
+
+/// A message in the outbox.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The approval that armed it, which also names it.
+    pub approval: String,
+    /// Its intent.
+    pub intent: String,
+    /// Where it is.
+    pub state: State,
+    /// What was signed.
+    pub action: Action,
+    /// Its Message-ID, without angle brackets.
+    pub message_id: String,
+    /// How often it has been attempted since a person last asked for it.
+    pub attempts: u32,
+    /// From when on the next attempt may be made.
+    pub due_ms: Millis,
+    /// When it was signed.
+    pub armed_ms: Millis,
+    /// When it left.
+    pub sent_ms: Option<Millis>,
+    /// What came of the last attempt.
+    pub outcome: Option<Outcome>,
+}
+
+/// A message that waits for its turn, or was being handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InTransit {
+    /// The approval that armed it.
+    pub approval: String,
+    /// On whose behalf.
+    pub user: String,
+    /// Its intent.
+    pub intent: String,
+    /// The number the run of its intent is locked under.
+    pub seq: i64,
+    /// Where it is: queued or attempting.
+    pub state: State,
+    /// From when on the next attempt may be made.
+    pub due_ms: Millis,
+}
+
+impl Store {
+    /// The latest messages of a user's outbox, newest first; with `open`, those that are on their way or uncertain.
+    pub fn outbox(&self, tenant: &str, user: &str, open: bool, limit: u32) -> Result<Vec<Outgoing>> {
+        self.read(|db| {
+            let only = if open { "AND outbox.state IN ('queued', 'attempting', 'uncertain')" } else { "" };
+            let sql = format!(
+                "{SELECT} WHERE outbox.tenant = ?1 AND outbox.user = ?2 {only} ORDER BY outbox.armed_ms DESC, outbox.approval DESC LIMIT ?3"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            Ok(statement.query_map(params![tenant, user, limit], outgoing)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The message that the approval `id` armed.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`, also for another user's.
+    pub fn outgoing(&self, tenant: &str, user: &str, id: &str) -> Result<Outgoing> {
+        self.read(|db| {
+            let sql =
+                format!("{SELECT} WHERE outbox.approval = ?1 AND outbox.tenant = ?2 AND outbox.user = ?3");
+            let found = db.prepare_cached(&sql)?.query_row([id, tenant, user], outgoing).optional()?;
+            Ok(found.ok_or_else(|| unknown(id))?)
+        })
+    }
+
+    /// What is queued or being handed over: of one intent, or of all.
+    pub fn in_transit(&self, tenant: &str, seq: Option<i64>) -> Result<Vec<InTransit>> {
+        // The first condition is that of the index, word for word, or it would not be used.
+        let open = "outbox.state IN ('queued', 'attempting', 'uncertain') AND outbox.state <> 'uncertain'";
+        let of = if seq.is_some() { "outbox.intent = ?2" } else { "?2 IS NULL" };
+        let sql = format!(
+            "SELECT outbox.approval, outbox.user, intent.id, outbox.intent, outbox.state, outbox.due_ms \
+             FROM outbox JOIN intent ON intent.seq = outbox.intent \
+             WHERE outbox.tenant = ?1 AND {of} AND {open} ORDER BY outbox.armed_ms, outbox.approval"
+        );
+        self.read(|db| {
+            let mut statement = db.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![tenant, seq], |row| {
+                Ok(InTransit {
+                    approval: row.get(0)?,
+                    user: row.get(1)?,
+                    intent: row.get(2)?,
+                    seq: row.get(3)?,
+                    state: named(row.get(4)?)?,
+                    due_ms: row.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Begins an attempt. When this returns a parcel, that it was begun is on disk; nothing where it cannot begin now.
+    pub async fn attempt(&self, approval: &str, now: Millis) -> Result<Option<Parcel>> {
+        let approval = approval.to_owned();
+        self.write(move |db| {
+            touch(db, now)?;
+            let record = record(db, &approval)?;
+            if next(record.facts, Event::Attempt, now).is_none() {
+                return Ok(None);
+            }
+            let parcel = parcel(db, &approval)?;
+            apply(db, &record, Event::Attempt, now)?;
+            Ok(Some(parcel))
+        })
+        .await
+    }
+
+    /// Ends an attempt: the outcome, and what the run hears of it, in one transaction. Gives where the message is now.
+    pub async fn attempted(&self, approval: &str, outcome: Outcome, now: Millis) -> Result<State> {
+        self.end_attempt(approval, now, move |db, record| {
+            let text = serde_json::to_string(&outcome).expect("JSON serializes");
+            db.prepare_cached("UPDATE outbox SET outcome = ?2 WHERE approval = ?1")?
+                .execute(params![record.approval, text])?;
+            apply(db, record, Event::Attempted(&outcome), now)
+        })
+        .await
+    }
+
+    /// Ends an attempt whose process has died: nobody knows how far it came.
+    pub async fn lost(&self, approval: &str, now: Millis) -> Result<State> {
+        let why = "the process that handed it over has died".into();
+        let text = serde_json::to_string(&Outcome::Uncertain { why }).expect("JSON serializes");
+        self.end_attempt(approval, now, move |db, record| {
+            db.prepare_cached("UPDATE outbox SET outcome = ?2 WHERE approval = ?1")?
+                .execute(params![record.approval, text])?;
+            apply(db, record, Event::Lost, now)
+        })
+        .await
+    }
+
+    async fn end_attempt(
+        &self,
+        approval: &str,
+        now: Millis,
+        end: impl FnOnce(&Connection, &Record) -> rusqlite::Result<Option<State>> + Send + 'static,
+    ) -> Result<State> {
+        let approval = approval.to_owned();
+        self.write(move |db| {
+            touch(db, now)?;
+            let record = record(db, &approval)?;
+            // Somebody else has said meanwhile that it was lost: that stands.
+            Ok(end(db, &record)?.unwrap_or(record.facts.state))
+        })
+        .await
+    }
+
+    /// A person says what is to become of a message that is uncertain.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `NOT_UNCERTAIN`.
+    pub async fn resolve(
+        &self,
+        (tenant, user, id): (&str, &str, &str),
+        resolution: Resolution,
+        by: &str,
+        now: Millis,
+    ) -> Result<()> {
+        self.outgoing(tenant, user, id)?;
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.write(move |db| {
+            touch(db, now)?;
+            let record = record(db, &id)?;
+            let event = Event::Resolve(resolution);
+            if next(record.facts, event, now).is_none() {
+                let message = format!("message {id} is {}, not uncertain", record.facts.state.name());
+                return Err(Problem::new(Code::NotUncertain, message)
+                    .hint(format!("`countersign outbox show {id}` shows what became of it"))
+                    .into());
+            }
+            audit::append(db, now, record.whose(), &Fact::Resolve { approval: &id, resolution, by: &by })?;
+            apply(db, &record, event, now)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Which of these addresses the user has written to before.
+    pub fn correspondents(&self, tenant: &str, user: &str, of: &Action) -> Result<BTreeSet<String>> {
+        self.read(|db| {
+            let sql = "SELECT 1 FROM correspondent WHERE tenant = ?1 AND user = ?2 AND digest = ?3";
+            let mut statement = db.prepare_cached(sql)?;
+            let mut known = BTreeSet::new();
+            for address in of.recipients() {
+                if statement.exists(params![tenant, user, correspondent(address)])? {
+                    known.insert(address.to_owned());
+                }
+            }
+            Ok(known)
+        })
+    }
+}
+
+/// A row with everything a transition may need.
+struct Record {
+    approval: String,
+    facts: Facts,
+    seq: i64,
+    tenant: String,
+    user: String,
+}
+
+impl Record {
+    fn whose(&self) -> Whose<'_> {
+        Whose { tenant: &self.tenant, user: Some(&self.user) }
+    }
+}
+
+fn record(db: &Connection, approval: &str) -> rusqlite::Result<Record> {
+    let sql = "SELECT state, attempts, due_ms, intent, tenant, user FROM outbox WHERE approval = ?1";
+    db.prepare_cached(sql)?.query_row([approval], |row| {
+        Ok(Record {
+            approval: approval.to_owned(),
+            facts: Facts { state: named(row.get(0)?)?, attempts: row.get(1)?, due_ms: row.get(2)? },
+            seq: row.get(3)?,
+            tenant: row.get(4)?,
+            user: row.get(5)?,
+        })
+    })
+}
+
+/// Applies one event to one message, with all its effects. `None` where the event cannot happen.
+fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rusqlite::Result<Option<State>> {
+    let Some((state, effects)) = next(record.facts, event, now) else { return Ok(None) };
+    let attempts = match event {
+        Event::Attempt => record.facts.attempts + 1,
+        Event::Resolve(Resolution::Resend) => 0,
+        _ => record.facts.attempts,
+    };
+    let sql = "UPDATE outbox SET state = ?2, attempts = ?3 WHERE approval = ?1";
+    db.prepare_cached(sql)?.execute(params![record.approval, state.name(), attempts])?;
+    if matches!(event, Event::Attempt) {
+        let fact = Fact::Attempt { approval: &record.approval, attempt: attempts };
+        audit::append(db, now, record.whose(), &fact)?;
+    }
+    if matches!(event, Event::Deliver | Event::Attempted(_) | Event::Lost) {
+        let sql = "SELECT bytes FROM outbox WHERE approval = ?1";
+        let bytes = db
+            .prepare_cached(sql)?
+            .query_row([&record.approval], |row| Ok(Digest::of(row.get_ref(0)?.as_blob()?)))?;
+        let fact = Fact::Deliver { approval: &record.approval, state, bytes };
+        audit::append(db, now, record.whose(), &fact)?;
+    }
+    if state == State::Sent {
+        count_as_sent(db, record, now)?;
+    }
+    for effect in effects {
+        match effect {
+            Effect::Due(due_ms) => {
+                let sql = "UPDATE outbox SET due_ms = ?2 WHERE approval = ?1";
+                db.prepare_cached(sql)?.execute(params![record.approval, due_ms])?;
+            }
+            Effect::Answer => answer(db, record, state, now)?,
+        }
+    }
+    Ok(Some(state))
+}
+
+/// Gives a message its place among those that have left, and remembers whom it went to.
+fn count_as_sent(db: &Connection, record: &Record, now: Millis) -> rusqlite::Result<()> {
+    let next = "UPDATE meta SET value = value + 1 WHERE key = 'sent' RETURNING value";
+    let sent_seq: i64 = db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
+    let sql = "UPDATE outbox SET sent_ms = ?2, sent_seq = ?3 WHERE approval = ?1 RETURNING action";
+    let action: Vec<u8> =
+        db.prepare_cached(sql)?.query_row(params![record.approval, now, sent_seq], |row| row.get(0))?;
+    let action = Action::decode(&action).ok_or_else(|| damaged("an action does not decode"))?;
+    let mut insert = db.prepare_cached("INSERT OR IGNORE INTO correspondent VALUES (?1, ?2, ?3)")?;
+    for address in action.recipients() {
+        insert.execute(params![record.tenant, record.user, correspondent(address)])?;
+    }
+    Ok(())
+}
+
+fn correspondent(address: &str) -> [u8; 32] {
+    Digest::of(address.to_ascii_lowercase().as_bytes()).0
+}
+
+/// Puts what came of a send into the journal of its run, and wakes it, if it waits for that.
+fn answer(db: &Connection, record: &Record, state: State, now: Millis) -> rusqlite::Result<()> {
+    if intents::status(db, record.seq)? != Status::Sending {
+        return Ok(());
+    }
+    let sql = "SELECT number, request, answer, outcome FROM outbox WHERE approval = ?1";
+    let (number, request, sent, outcome) = db.prepare_cached(sql)?.query_row([&record.approval], |row| {
+        let outcome: Option<String> = row.get(3)?;
+        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, outcome))
+    })?;
+    let (Some(number), Some(request)) = (number, request) else {
+        return Err(damaged("a run waits for a message that no send of it asked for"));
+    };
+    if number != entries::count(db, record.seq)? {
+        // Another send of the same run: this one was heard before, and a person has had it offered again.
+        return Ok(());
+    }
+    let outcome: Option<Outcome> = outcome.map(|text| json(&text)).transpose()?;
+    let answer = match state {
+        State::Sent => Answer::Value(sent),
+        _ => Answer::Refused(outbox::refusal(&record.approval, state, outcome.as_ref())),
+    };
+    let entry = Entry { call: SEND.name.into(), request, answer, at_ms: now };
+    entries::insert(db, entries::Table::Entry, &record.seq, number as usize, &[entry])?;
+    let woken = intent::next(Status::Sending, intent::Event::Wake).expect("a sending intent can wake");
+    intents::set_status(db, record.seq, woken, now)
+}
+
+/// Whose message is armed, and under which approval.
+pub(super) struct Arming<'a> {
+    pub approval: &'a str,
+    pub seq: i64,
+    pub tenant: &'a str,
+    pub user: &'a str,
+    /// The action that leaves, encoded, and the digest that was signed.
+    pub action: &'a [u8],
+    pub digest: Digest,
+}
+
+/// Puts the exact bytes into the outbox. They were rendered from the action that was signed, and read back they give
+/// its digest again, or nothing is armed.
+pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite::Result<()> {
+    let Arming { approval, seq, tenant, user, action: encoded, digest } = *arming;
+    let action = Action::decode(encoded).ok_or_else(|| damaged("an action does not decode"))?;
+    let message_id = letter::message_id(approval, &action);
+    let bytes = letter::render(&action, &message_id, now).map_err(|error| damaged(&error.to_string()))?;
+    intact(encoded, &bytes, digest)?;
+    db.prepare_cached(
+        "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, due_ms) \
+         VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, 0, 0)",
+    )?
+    .execute(params![approval, seq, tenant, user, message_id, encoded, bytes, now])?;
+    Ok(())
+}
+
+/// Whether an encoded action and the bytes of its letter are what was signed.
+fn intact(encoded: &[u8], bytes: &[u8], signed: Digest) -> rusqlite::Result<Action> {
+    let action = Action::decode(encoded).filter(|action| action.digest() == signed);
+    let action =
+        action.filter(|action| letter::parse(bytes, action).is_some_and(|read| read.digest() == signed));
+    action.ok_or_else(|| damaged("the bytes to send do not carry the action that was signed"))
+}
+
+/// What is handed over, compared once more with what was signed: a row that has been tampered with or has rotted does not leave.
+fn parcel(db: &Connection, approval: &str) -> rusqlite::Result<Parcel> {
+    let sql = "SELECT outbox.action, outbox.bytes, approval.digest FROM outbox \
+               JOIN approval ON approval.id = outbox.approval WHERE outbox.approval = ?1";
+    let (encoded, bytes, digest) = db.prepare_cached(sql)?.query_row([approval], |row| {
+        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, Digest(row.get(2)?)))
+    })?;
+    let action = intact(&encoded, &bytes, digest)?;
+    let recipients: BTreeSet<_> = action.recipients().map(str::to_owned).collect();
+    Ok(Parcel { from: action.from, recipients: recipients.into_iter().collect(), bytes })
+}
+
+/// Cancels what is armed or waits for its turn.
+pub(super) fn cancel(db: &Connection, approval: &str, now: Millis) -> rusqlite::Result<()> {
+    let sql = "SELECT 1 FROM outbox WHERE approval = ?1";
+    if db.prepare_cached(sql)?.exists([approval])? {
+        apply(db, &record(db, approval)?, Event::Cancel, now)?;
+    }
+    Ok(())
+}
+
+/// Cancels what an intent that is cancelled still has waiting for its turn.
+pub(super) fn cancel_of_intent(db: &Connection, seq: i64, now: Millis) -> rusqlite::Result<()> {
+    let sql = "SELECT approval FROM outbox WHERE intent = ?1 AND state = 'queued'";
+    let approvals = db
+        .prepare_cached(sql)?
+        .query_map([seq], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    approvals.iter().try_for_each(|approval| cancel(db, approval, now))
+}
+
+/// Cancels what an agent that may no longer send has waiting for its turn. Gives the intents that can be picked up.
+pub(super) fn cancel_of_agent(
+    db: &Connection,
+    (tenant, user, agent): (&str, &str, &str),
+    now: Millis,
+) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT outbox.approval, intent.id FROM outbox JOIN intent ON intent.seq = outbox.intent \
+               WHERE outbox.tenant = ?1 AND outbox.user = ?2 AND intent.agent = ?3 AND outbox.state = 'queued'";
+    let rows = db
+        .prepare_cached(sql)?
+        .query_map([tenant, user, agent], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    rows.into_iter().map(|(approval, intent)| cancel(db, &approval, now).map(|()| intent)).collect()
+}
+
+/// Lets an armed message leave at once: in the embedded mailbox this row is its place among the sent ones.
+pub(super) fn deliver(db: &Connection, approval: &str, message: &str, now: Millis) -> rusqlite::Result<()> {
+    parcel(db, approval)?;
+    name(db, approval, message)?;
+    let left = apply(db, &record(db, approval)?, Event::Deliver, now)?;
+    left.map(|_| ()).ok_or_else(|| damaged("an approved message is not armed"))
+}
+
+/// The send of a run that waits for its message to be handed over.
+pub(super) struct Waiting<'a> {
+    pub number: usize,
+    pub request: &'a str,
+    pub answer: &'a str,
+}
+
+/// Gives an armed message its turn.
+pub(super) fn queue(
+    db: &Connection,
+    approval: &str,
+    message: &str,
+    send: &Waiting<'_>,
+    now: Millis,
+) -> rusqlite::Result<()> {
+    name(db, approval, message)?;
+    let sql = "UPDATE outbox SET number = ?2, request = ?3, answer = ?4 WHERE approval = ?1";
+    db.prepare_cached(sql)?.execute(params![approval, send.number as i64, send.request, send.answer])?;
+    let queued = apply(db, &record(db, approval)?, Event::Queue, now)?;
+    queued.map(|_| ()).ok_or_else(|| damaged("an approved message is not armed"))
+}
+
+fn name(db: &Connection, approval: &str, message: &str) -> rusqlite::Result<()> {
+    let sql = "UPDATE outbox SET message = ?2 WHERE approval = ?1";
+    db.prepare_cached(sql)?.execute([approval, message])?;
+    Ok(())
+}
+
+const SELECT: &str = "SELECT outbox.approval, intent.id, outbox.state, outbox.action, message_id, attempts, due_ms, armed_ms, \
+                      sent_ms, outcome FROM outbox JOIN intent ON intent.seq = outbox.intent";
+
+fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
+    Ok(Outgoing {
+        approval: row.get(0)?,
+        intent: row.get(1)?,
+        state: named(row.get(2)?)?,
+        action: Action::decode(&row.get::<_, Vec<u8>>(3)?)
+            .ok_or_else(|| damaged("an action does not decode"))?,
+        message_id: row.get(4)?,
+        attempts: row.get(5)?,
+        due_ms: row.get(6)?,
+        armed_ms: row.get(7)?,
+        sent_ms: row.get(8)?,
+        outcome: row.get::<_, Option<String>>(9)?.map(|text| json(&text)).transpose()?,
+    })
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::new(Code::UnknownId, format!("there is no message {id} in the outbox"))
+        .hint("`countersign outbox list` shows them all")
+}
