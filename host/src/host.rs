@@ -18,6 +18,7 @@ use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
+use crate::moment::{Moment, reach};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
 use crate::store::{
@@ -241,7 +242,10 @@ impl Host {
     /// What every door does first: expires what is over, picks those runs up, finds out which messages were being handed over by a
     /// process that has died, and writes files that are missing. Talks to no server.
     pub async fn settle(&self) -> Result<()> {
-        for (_, user, id) in self.store.expire(self.clock().now()).await? {
+        reach(Moment::Expiring);
+        let expired = self.store.expire(self.clock().now()).await?;
+        reach(Moment::Expired);
+        for (_, user, id) in expired {
             // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
             if let Err(error) = self.resume(&user, &id).await {
                 tracing::warn!(blame = "host", "{id} has expired and cannot be picked up: {error}");
@@ -408,7 +412,9 @@ impl Host {
             retry_of,
         };
         let id = new.id.clone();
+        reach(Moment::Submitting);
         self.store.submit(new).await?;
+        reach(Moment::Submitted);
         self.resume(user, &id).await
     }
 
@@ -421,6 +427,7 @@ impl Host {
     pub async fn resume(&self, user: &str, id: &str) -> Result<View> {
         let (seq, _) = self.store.intent(TENANT, user, id)?;
         let _lock = self.lock(seq, id).await?;
+        reach(Moment::Locked);
         loop {
             self.hand_over(seq).await?;
             let (_, intent) = self.store.intent(TENANT, user, id)?;
@@ -446,6 +453,7 @@ impl Host {
             calls => Some(calls),
         };
         let ports = Ports { crash_after, ..self.ports.clone() };
+        reach(Moment::Driving);
         Ok(self.engine.drive(&compiled, pickup, &ports).await?)
     }
 
@@ -457,8 +465,11 @@ impl Host {
                 self.lost(&message).await?;
                 continue;
             }
+            reach(Moment::Attempting);
             let Some(parcel) = self.store.attempt(approval, self.clock().now()).await? else { continue };
+            reach(Moment::Attempted);
             let outcome = self.transport(user).deliver(&parcel).await;
+            reach(Moment::Answered);
             match &outcome {
                 outbox::Outcome::Sent { .. } => {}
                 outbox::Outcome::NotSent { why, .. } => {
@@ -477,13 +488,16 @@ impl Host {
                 }
             }
             self.store.attempted(approval, outcome, self.clock().now()).await?;
+            reach(Moment::Delivered);
         }
         Ok(())
     }
 
     /// Records that a message was being handed over by a process that has died. The caller holds the lock of its run.
     async fn lost(&self, message: &InTransit) -> Result<()> {
+        reach(Moment::Losing);
         self.store.lost(&message.approval, self.clock().now()).await?;
+        reach(Moment::Lost);
         tracing::warn!(
             blame = "host",
             "the message of {} may have been sent: the process that handed it over has died",
@@ -690,7 +704,10 @@ impl Host {
             self.may_leave(user, &stored)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
-        self.store.decide((TENANT, user, id), decision, shown, self.policy.0).await
+        reach(Moment::Deciding);
+        let head = self.store.decide((TENANT, user, id), decision, shown, self.policy.0).await?;
+        reach(Moment::Decided);
+        Ok(head)
     }
 
     fn may_leave(&self, user: &str, Stored { approval, agent, .. }: &Stored) -> Result<()> {
@@ -876,6 +893,7 @@ impl Host {
                 continue;
             }
             let bytes = self.store.letter(&message_id)?;
+            reach(Moment::LetterWriting);
             let temporary = format!("{name}.tmp");
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
@@ -883,7 +901,9 @@ impl Host {
                 .sent
                 .open_with(&temporary, &options)
                 .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
-                .and_then(|()| self.sent.rename(&temporary, &self.sent, &name));
+                .inspect(|()| reach(Moment::LetterWritten))
+                .and_then(|()| self.sent.rename(&temporary, &self.sent, &name))
+                .inspect(|()| reach(Moment::LetterNamed));
             // Another process may be writing the same file, and have been faster.
             let written = written.or_else(|error| if self.sent.exists(&name) { Ok(()) } else { Err(error) });
             if let Err(error) = written {

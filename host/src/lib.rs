@@ -23,6 +23,7 @@ pub mod engine;
 pub mod host;
 pub mod intent;
 pub mod journal;
+pub mod moment;
 pub mod printable;
 pub mod refusals;
 pub mod store;

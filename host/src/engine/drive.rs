@@ -12,6 +12,7 @@ use crate::intent::{Intent, Reason, Status};
 use crate::journal::{
     Answer, Ask, Change, Commit, Committed, Crowd, Entry, Ledger, Mode, NewApproval, Record, Stop,
 };
+use crate::moment::{Moment, reach};
 use crate::refusals::{Code, Refusal};
 use crate::tools::Identity;
 use crate::tools::approval::{REQUEST, answer, too_many};
@@ -203,7 +204,11 @@ impl Drive<'_> {
             let entries = self.entries[self.durable..].to_vec();
             let at_ms = self.ports.clock.now();
             let commit = Commit { intent, generation, first, entries, at_ms, change };
-            match (self.ports.ledger.commit(commit).await?, waits) {
+            let (before, after) = waits.moments();
+            reach(before);
+            let committed = self.ports.ledger.commit(commit).await?;
+            reach(after);
+            match (committed, waits) {
                 (Committed::Durable(_), Waits::Ask | Waits::Park { .. }) => return Ok(Driven::Waiting),
                 (Committed::Durable(_), Waits::Send { .. }) => return Ok(Driven::Sending),
                 (Committed::Durable(_), Waits::Ended) => return Ok(Driven::Ended),
@@ -277,7 +282,10 @@ impl Drive<'_> {
             expires_ms: asked_ms + self.policy.1.pending_ms,
             policy: self.policy.0,
         };
-        let (found, suffix) = match self.look_ahead(&approval, ask).await? {
+        reach(Moment::LookingAhead);
+        let ahead = self.look_ahead(&approval, ask).await?;
+        reach(Moment::LookedAhead);
+        let (found, suffix) = match ahead {
             Ok(ahead) => ahead,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -395,6 +403,15 @@ impl Waits {
             Change::Ask { uses: Some(hold), .. } => Waits::Park { approval: hold.clone() },
             Change::Send { approval, .. } => Waits::Send { approval: approval.clone() },
             Change::Release { .. } | Change::Disarm { .. } | Change::End { .. } => Waits::Ended,
+        }
+    }
+
+    /// The moments before and behind its commit.
+    fn moments(&self) -> (Moment, Moment) {
+        match self {
+            Waits::Ask | Waits::Park { .. } => (Moment::Asking, Moment::Asked),
+            Waits::Send { .. } => (Moment::Queueing, Moment::Queued),
+            Waits::Ended => (Moment::Ending, Moment::Ended),
         }
     }
 }

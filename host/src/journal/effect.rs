@@ -5,6 +5,7 @@ use super::{
 };
 use crate::authority::Call;
 use crate::clock::{Clock, Millis};
+use crate::moment::{Moment, reach};
 use crate::refusals::{Code, Refusal};
 use serde::{Serialize, de::DeserializeOwned};
 use std::future::Future;
@@ -255,7 +256,9 @@ impl Journal {
         let Owner { intent, generation } = self.owner.clone();
         let entries = self.entries[self.durable..].to_vec();
         let commit = Commit { intent, generation, first: self.durable, entries, at_ms, change };
+        reach(Moment::Releasing);
         let committed = self.ledger.commit(commit).await?;
+        reach(Moment::Released);
         match committed {
             Committed::Durable(generation) => {
                 self.owner.generation = generation;

@@ -1,5 +1,6 @@
 //! The one thread that writes.
 
+use crate::moment::{Moment, reach};
 use crate::refusals::{Error, Result};
 use rusqlite::Connection;
 use std::sync::mpsc;
@@ -90,6 +91,7 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
             batch.into_iter().for_each(|work| work.finish(Some(&why)));
             continue;
         }
+        reach(Moment::BatchBegun);
         let mut ran = Vec::with_capacity(batch.len());
         let committed = (|| {
             for mut work in batch {
@@ -100,8 +102,10 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
                 db.prepare_cached("RELEASE work")?.execute([])?;
                 ran.push(work);
             }
+            reach(Moment::BatchWritten);
             db.execute_batch("COMMIT")
         })();
+        reach(Moment::BatchCommitted);
         let failed = committed.err().map(|error| format!("the commit failed: {error}"));
         ran.into_iter().for_each(|work| work.finish(failed.as_deref()));
         if let Some(why) = failed {
