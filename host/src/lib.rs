@@ -22,6 +22,7 @@ pub mod engine;
 pub mod host;
 pub mod intent;
 pub mod journal;
+pub mod notify;
 pub mod printable;
 pub mod refusals;
 pub mod store;
