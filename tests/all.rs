@@ -15,6 +15,7 @@ mod kit;
 mod languages;
 mod mail;
 mod matrix;
+mod notify;
 mod scenarios;
 mod templates;
 mod tidy;

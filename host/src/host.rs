@@ -19,6 +19,7 @@ use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
 use crate::moment::{Moment, reach};
+use crate::notify::{Notice, notify};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
 use crate::store::{
@@ -436,13 +437,41 @@ impl Host {
             }
             match self.drive(user, seq, intent).await? {
                 Driven::Sending => {}
-                Driven::Waiting | Driven::Ended => break,
+                Driven::Waiting => {
+                    self.tell_of_ask(user, id).await?;
+                    break;
+                }
+                Driven::Ended => break,
                 Driven::Lost => tracing::info!(blame = "person", "{id} was cancelled while it ran"),
                 Driven::Crashed => break,
             }
         }
         self.write_letters(Letters::OfIntent(seq))?;
         self.show(user, id)
+    }
+
+    /// Tells people that an intent waits for them. The ask is on disk, whether anybody hears of it or not.
+    async fn tell_of_ask(&self, user: &str, id: &str) -> Result<()> {
+        let view = self.show(user, id)?;
+        let Some(Stored { approval, agent, .. }) = view.pending() else { return Ok(()) };
+        let (event, expires_ms) = ("approval.pending", Some(approval.expires_ms));
+        self.tell(&Notice { event, approval: &approval.id, intent: id, agent, expires_ms }).await;
+        Ok(())
+    }
+
+    /// Tells people that nobody knows whether a message has left.
+    async fn tell_of_uncertain(&self, message: &InTransit) -> Result<()> {
+        let InTransit { approval, user, intent, .. } = message;
+        let agent = self.store.intent(TENANT, user, intent)?.1.agent;
+        let event = "outbox.uncertain";
+        self.tell(&Notice { event, approval, intent, agent: &agent, expires_ms: None }).await;
+        Ok(())
+    }
+
+    async fn tell(&self, notice: &Notice<'_>) {
+        reach(Moment::Notifying);
+        notify(&self.config.notify, notice).await;
+        reach(Moment::Notified);
     }
 
     async fn drive(&self, user: &str, seq: i64, intent: Intent) -> Result<Driven> {
@@ -487,8 +516,11 @@ impl Host {
                     );
                 }
             }
-            self.store.attempted(approval, outcome, self.clock().now()).await?;
+            let state = self.store.attempted(approval, outcome, self.clock().now()).await?;
             reach(Moment::Delivered);
+            if state == outbox::State::Uncertain {
+                self.tell_of_uncertain(&message).await?;
+            }
         }
         Ok(())
     }
@@ -503,7 +535,7 @@ impl Host {
             "the message of {} may have been sent: the process that handed it over has died",
             message.approval
         );
-        Ok(())
+        self.tell_of_uncertain(message).await
     }
 
     /// The way out of a user's mail.

@@ -24,6 +24,7 @@ pub mod host;
 pub mod intent;
 pub mod journal;
 pub mod moment;
+pub mod notify;
 pub mod printable;
 pub mod refusals;
 pub mod store;

@@ -14,7 +14,8 @@ pub const PENDING_MS_MAX: Millis = 30 * 24 * HOUR_MS;
 /// The longest under the strict policy: 24 hours.
 pub const STRICT_PENDING_MS_MAX: Millis = 24 * HOUR_MS;
 
-const HOUR_MS: Millis = 60 * 60 * 1000;
+/// An hour, in milliseconds.
+pub const HOUR_MS: Millis = 60 * 60 * 1000;
 
 /// What the operator allows. Judged when an agent asks, when a person decides and when a message leaves, each time as it stands then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,5 +86,164 @@ impl Policy {
             || forbids(self.html, before.html)
             || fewer_recipients
             || self.pending_ms < before.pending_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approval::action::tests::sample;
+    use proptest::prelude::*;
+
+    fn patterns(texts: &[&str]) -> Option<Vec<Pattern>> {
+        Some(texts.iter().map(|text| Pattern::new(*text)).collect())
+    }
+
+    fn to(recipients: &[&str]) -> Action {
+        Action { to: recipients.iter().map(|text| (*text).to_owned()).collect(), ..sample() }
+    }
+
+    /// Every policy over three patterns and two durations.
+    fn all() -> Vec<Policy> {
+        let mut lists = vec![None];
+        for chosen in 0..8 {
+            let pool = ["*@x.com", "a@x.com", "*"].iter().enumerate();
+            let list: Vec<_> =
+                pool.filter(|(place, _)| chosen >> place & 1 == 1).map(|(_, text)| *text).collect();
+            lists.push(patterns(&list));
+        }
+        let mut policies = Vec::new();
+        for recipients in lists {
+            for bits in 0..8 {
+                policies.push(Policy {
+                    hold: bits & 1 == 1,
+                    html: bits & 2 == 2,
+                    recipients: recipients.clone(),
+                    pending_ms: if bits & 4 == 4 { PENDING_MS } else { HOUR_MS },
+                });
+            }
+        }
+        policies
+    }
+
+    /// Nothing that was allowed is forbidden now.
+    fn keeps(now: &Policy, before: &Policy) -> bool {
+        !now.is_stricter_than(before)
+    }
+
+    #[test]
+    fn no_list_allows_anybody_and_an_empty_list_nobody() {
+        let anybody = Policy::default();
+        assert_eq!(anybody.admit(&to(&["a@x.com", "b@y.com"])), Ok(()));
+        let nobody = Policy { recipients: patterns(&[]), ..Policy::default() };
+        assert_eq!(nobody.admit(&to(&["a@x.com"])).unwrap_err().code, Code::ScopeViolation);
+    }
+
+    #[test]
+    fn a_refusal_names_every_recipient_outside_the_hidden_ones_too() {
+        let policy = Policy { recipients: patterns(&["*@x.com", "boss@y.com"]), ..Policy::default() };
+        assert_eq!(policy.admit(&to(&["A@X.com", "boss@y.com"])), Ok(()));
+        let mut action = to(&["a@x.com", "a@y.com"]);
+        action.bcc = vec!["b@y.com".to_owned()];
+        let refusal = policy.admit(&action).unwrap_err();
+        assert_eq!(refusal.details.unwrap()["outside"], json!(["a@y.com", "b@y.com"]));
+    }
+
+    #[test]
+    fn html_and_messages_that_are_not_known_can_be_forbidden() {
+        let policy = Policy { html: false, hold: false, ..Policy::default() };
+        let html = Action { body_kind: BodyKind::Html, ..sample() };
+        assert_eq!(policy.admit(&html).unwrap_err().code, Code::InvalidParameter);
+        assert_eq!(Policy::default().admit(&html), Ok(()));
+        for binding in [Binding::Exact, Binding::Declared, Binding::Question, Binding::Hold] {
+            assert_eq!(policy.admit_binding(binding).is_err(), binding == Binding::Hold, "{binding:?}");
+            assert_eq!(Policy::default().admit_binding(binding), Ok(()));
+        }
+    }
+
+    #[test]
+    fn no_policy_is_stricter_than_itself() {
+        for policy in all() {
+            assert!(!policy.is_stricter_than(&policy), "{policy:?}");
+        }
+    }
+
+    /// Being stricter as such does not carry over: each of two changes may take away what the other gives back. That nothing
+    /// is taken away does, and so does being stricter in some ways and looser in none.
+    #[test]
+    fn taking_nothing_away_carries_over_from_change_to_change() {
+        let all = all();
+        let kept: Vec<Vec<bool>> =
+            all.iter().map(|now| all.iter().map(|before| keeps(now, before)).collect()).collect();
+        let places = 0..all.len();
+        for a in places.clone() {
+            for b in places.clone().filter(|b| kept[*b][a]) {
+                for c in places.clone().filter(|c| kept[*c][b]) {
+                    assert!(kept[c][a], "{:?} then {:?} then {:?}", all[a], all[b], all[c]);
+                    // Where either step gave something, both together did.
+                    let gave = |now: usize, before: usize| !kept[before][now];
+                    assert!(gave(c, a) || !gave(b, a) && !gave(c, b));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_setting_alone_makes_a_policy_stricter() {
+        let before = Policy { recipients: patterns(&["*@x.com", "a@y.com"]), ..Policy::default() };
+        let stricter = [
+            Policy { hold: false, ..before.clone() },
+            Policy { html: false, ..before.clone() },
+            Policy { recipients: patterns(&["*@x.com"]), ..before.clone() },
+            Policy { recipients: patterns(&[]), ..before.clone() },
+            Policy { pending_ms: before.pending_ms - 1, ..before.clone() },
+        ];
+        for now in stricter {
+            assert!(now.is_stricter_than(&before) && !before.is_stricter_than(&now), "{now:?}");
+        }
+        let anybody = Policy::default();
+        assert!(before.is_stricter_than(&anybody) && !anybody.is_stricter_than(&before));
+    }
+
+    fn any_policy() -> impl Strategy<Value = Policy> {
+        let pattern = "[ab*]{0,2}@?[ab*]{0,2}".prop_map(Pattern::new);
+        let recipients = prop::option::of(prop::collection::vec(pattern, 0..6));
+        (any::<[bool; 2]>(), recipients, 1..=PENDING_MS_MAX)
+            .prop_map(|([hold, html], recipients, pending_ms)| Policy { hold, html, recipients, pending_ms })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_allowed_stays_allowed_unless_the_policy_became_stricter(
+            before in any_policy(),
+            other in any_policy(),
+            loosen in any::<bool>(),
+            recipients in prop::collection::vec("[ab]{1,2}@[ab]{1,2}", 1..4),
+            is_html in any::<bool>(),
+        ) {
+            // Two policies at random are rarely comparable, so half of the time one that gives more is made of them.
+            let now = match loosen {
+                false => other,
+                true => Policy {
+                    hold: before.hold || other.hold,
+                    html: before.html || other.html,
+                    recipients: match (&before.recipients, other.recipients) {
+                        (Some(old), Some(more)) => Some(more.into_iter().chain(old.clone()).collect()),
+                        _ => None,
+                    },
+                    pending_ms: before.pending_ms.max(other.pending_ms),
+                },
+            };
+            prop_assert!(!loosen || keeps(&now, &before));
+            if keeps(&now, &before) {
+                let body_kind = if is_html { BodyKind::Html } else { BodyKind::Text };
+                let action = Action { to: recipients, body_kind, ..sample() };
+                prop_assert!(before.admit(&action).is_err() || now.admit(&action).is_ok());
+                for binding in [Binding::Exact, Binding::Declared, Binding::Question, Binding::Hold] {
+                    prop_assert!(before.admit_binding(binding).is_err() || now.admit_binding(binding).is_ok());
+                }
+                prop_assert!(now.pending_ms >= before.pending_ms);
+            }
+        }
     }
 }
