@@ -18,3 +18,4 @@ mod matrix;
 mod scenarios;
 mod templates;
 mod tidy;
+mod transports;
