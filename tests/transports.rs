@@ -197,7 +197,7 @@ fn what_a_server_does_at_each_step_has_one_meaning() {
             assert!(!secrets.iter().any(|secret| text.contains(secret)), "{step} {action}: {text}");
             assert!(text.len() < 1_000, "{step} {action}: {text}");
             received += usize::from(*expected == "sent" || *step == "dot");
-            assert_eq!(server.received().len(), received, "{step} {action}");
+            assert_eq!(server.received().len(), received, "{step} {action}: {text}");
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -286,6 +286,15 @@ fn mail_leaves_only_over_a_connection_that_shows_the_right_certificate() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_said_before_tls_is_not_believed_within_it() {
+    // Somebody on the way appends to the last answer in plain text. Read ahead, it would be taken for the first within TLS.
+    let Some(mut server) = MailServer::start() else { return };
+    server.fault("starttls ahead");
+    let why = never(send(server.submission(), &letter("Hello", &["bob@example.test"])));
+    assert!(why.starts_with("STARTTLS: TLS: received corrupt message"), "{why}");
 }
 
 #[test]

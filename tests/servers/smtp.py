@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import base64
 import json
+import logging
 import os
 import pathlib
 import smtplib
@@ -28,6 +29,9 @@ parser.add_argument("--password")
 parser.add_argument("--without", action="append", default=[], help="a way to log in that is not offered")
 parser.add_argument("--lmtp", type=int, help="deliver to this port")
 options = parser.parse_args()
+
+# Faults are the point, and not worth a line each.
+logging.disable()
 
 context = None
 if options.cert:
@@ -95,6 +99,8 @@ class Server(SMTP):
             return text[:3] + b" " + b"x" * 10_000
         if action == "endless":
             for _ in range(10_000):
+                if self._writer.is_closing():
+                    raise asyncio.CancelledError
                 self._writer.write(b"x" * 1_000)
                 await self._writer.drain()
             return b""

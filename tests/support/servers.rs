@@ -53,7 +53,11 @@ impl MailServer {
         std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
         private(&folder.path().join("password"), 0o600);
         let mut command = Command::new(python);
-        command.arg("-B").arg(workspace().join("tests/servers/smtp.py")).arg("--store").arg(&store);
+        command
+            .args(["-B", "-W", "ignore"])
+            .arg(workspace().join("tests/servers/smtp.py"))
+            .arg("--store")
+            .arg(&store);
         command.args(["--tls", ["tls", "starttls", "none"][tls as usize]]).args(arguments);
         if tls != Tls::None {
             command.arg("--cert").arg(folder.path().join("cert.pem"));
@@ -218,7 +222,7 @@ impl Dovecot {
 impl Drop for Dovecot {
     fn drop(&mut self) {
         // SIGTERM to its first process, which ends the others.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = Command::new("sh").args(["-c", &format!("kill {}", self.child.id())]).status();
         let _ = self.child.wait();
     }
 }

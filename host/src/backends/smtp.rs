@@ -432,7 +432,7 @@ fn refused_login(trouble: Trouble) -> Stop {
             Stop { again: passes, ..Stop::never(format!("the server refused name or password: {code}")) }
         }
         Trouble::Broken { passes: true, .. } => {
-            Stop { again: true, ..Stop::never("logging in: the connection was lost") }
+            Stop { again: true, ..Stop::never("logging in: there was no answer, or none that can be read") }
         }
         Trouble::Broken { .. } => Stop::never("logging in: the server does not keep to the protocol"),
     }
