@@ -19,3 +19,4 @@ mod notify;
 mod scenarios;
 mod templates;
 mod tidy;
+mod transports;

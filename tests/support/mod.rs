@@ -1,6 +1,7 @@
 //! What the tests share: guests, built once, and the real binary on a data folder of its own.
 
 mod guests;
+pub mod servers;
 
 pub use guests::{guest, scripted, workspace};
 
