@@ -48,7 +48,8 @@ impl Approval {
         let host = session.host().await?;
         match self {
             Approval::List { pending } => {
-                let approvals = host.approvals(user, pending)?.iter().map(output::Approval::of).collect();
+                let approvals = host.approvals(user, pending)?;
+                let approvals = approvals.iter().map(|it| output::Approval::of(it, &|_| true)).collect();
                 session.answer(&output::Approvals { approvals }, |list| {
                     let rows: Vec<_> = list.approvals.iter().map(row).collect();
                     draw::table(&["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"], &rows)
@@ -56,7 +57,7 @@ impl Approval {
                 Ok(Exit::Done)
             }
             Approval::Show { id } => {
-                let approval = output::Approval::of(&host.approval(user, &id)?);
+                let approval = output::Approval::of(&host.approval(user, &id)?, &|_| true);
                 session.answer(&approval, draw::approval)?;
                 Ok(Exit::Done)
             }
@@ -121,7 +122,7 @@ fn ask(session: &Session, host: &Host, id: &str) -> Result<Option<Digest>> {
         // Nothing to ask: the refusal says who decided.
         return Ok(Some(shown));
     }
-    say(&draw::approval(&output::Approval::of(&stored)));
+    say(&draw::approval(&output::Approval::of(&stored, &|_| true)));
     Ok(answer("Let exactly this leave?")?.filter(|yes| *yes).map(|_| shown))
 }
 

@@ -71,7 +71,7 @@ impl Demo {
 
         let mut view = host.submit(user, &manifest.id, action, Map::new(), None).await?;
         while let Some(pending) = view.pending() {
-            tell(&draw::approval(&super::output::Approval::of(pending)));
+            tell(&draw::approval(&super::output::Approval::of(pending, &|_| true)));
             let verdict = match (self.yes, self.no) {
                 (true, _) => Some(true),
                 (_, true) => Some(false),

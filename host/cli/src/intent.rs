@@ -130,7 +130,7 @@ fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
         updated: rfc3339(intent.updated_ms),
         retry_of: intent.retry_of.clone(),
         timeline,
-        approvals: view.approvals.iter().map(output::Approval::of).collect(),
+        approvals: view.approvals.iter().map(|asked| output::Approval::of(asked, &|_| true)).collect(),
         card: ran.card,
         reason: ran.reason,
         log: intent.log.clone(),
