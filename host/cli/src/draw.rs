@@ -26,7 +26,9 @@ pub fn approval(approval: &Approval) -> String {
         }
         out += &field("Subject", &action.subject);
         out.push('\n');
-        out += &block(approval.body_text.as_ref().unwrap_or(&action.body));
+        // Mail ends its lines with both; alone, a carriage return is shown.
+        let body = approval.body_text.clone().unwrap_or_else(|| action.body.replace("\r\n", "\n"));
+        out += &block(&body);
         out.push('\n');
         for (number, link) in approval.body_links.iter().enumerate() {
             out += &field(&format!("Link [{}]", number + 1), &link.href);
@@ -68,31 +70,39 @@ pub fn approval(approval: &Approval) -> String {
 
 /// How much of a message of the host, which may quote an agent, is shown.
 const MESSAGE_CHARS: usize = 300;
-/// Where lines of foreign text are broken, in columns.
-const BLOCK_COLUMNS: usize = 76;
+/// Where lines of foreign text are broken, marks included: no terminal in use is narrower.
+const COLUMNS: usize = 80;
+/// How much of that the name of a field takes at most: a body has room for a few thousand links, `Link [1234]`.
+const NAME_COLUMNS: usize = 12;
 
 /// Foreign text as a block whose every line is marked, so that none can pass for ours. Long lines are broken here rather than
 /// by the terminal, which would start the rest of them where our own words start.
 pub fn block(text: &str) -> String {
-    printable(text).replace('\t', "    ").split('\n').map(|text| rows("|", text)).collect()
+    blocked(text, COLUMNS)
+}
+
+fn blocked(text: &str, columns: usize) -> String {
+    let text = printable(text).replace('\t', "    ");
+    text.split('\n').map(|text| rows("|", text, columns)).collect()
 }
 
 /// Foreign text on one line behind a mark of ours, broken like a block.
 fn marked(mark: &str, text: &str) -> String {
-    rows(mark, &line(text))
+    rows(mark, &line(text), COLUMNS)
 }
 
 /// One line of text that can be printed, on as many rows as it needs.
-fn rows(mark: &str, text: &str) -> String {
-    let (mut out, mut columns) = (format!("  {mark} "), 0);
+fn rows(mark: &str, text: &str, columns: usize) -> String {
+    let mut out = format!("  {mark} ");
+    let mut column = out.len();
     for c in text.chars() {
         let wide = columns_of(c);
-        if columns + wide > BLOCK_COLUMNS {
+        if column + wide > columns {
             out += "\n  + ";
-            columns = 0;
+            column = 4;
         }
         out.push(c);
-        columns += wide;
+        column += wide;
     }
     out + "\n"
 }
@@ -105,7 +115,7 @@ fn columns_of(c: char) -> usize {
 
 /// A field of a message: its name, and its value broken like a block.
 fn field(name: &str, value: &str) -> String {
-    let block = block(value);
+    let block = blocked(value, COLUMNS - NAME_COLUMNS);
     let mut lines = block.lines().map(|line| &line[2..]);
     let mut out = format!("  {name:<8} {}\n", lines.next().unwrap_or_default());
     for line in lines {
@@ -206,14 +216,17 @@ mod tests {
 
     #[test]
     fn every_line_of_foreign_text_is_marked_however_long_it_is() {
-        let forged =
-            format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * BLOCK_COLUMNS));
+        let forged = format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * COLUMNS));
         for line in block(&forged).lines() {
             assert!(line.starts_with("  | ") || line.starts_with("  + "), "{line:?}");
-            assert!(line.chars().count() <= BLOCK_COLUMNS + 4, "{line:?}");
+            assert!(line.chars().count() <= COLUMNS, "{line:?}");
         }
         assert_eq!(block(""), "  | \n");
-        assert!(field("Subject", &forged).lines().skip(1).all(|line| line.starts_with("           ")));
+        for (at, line) in field("Subject", &forged).lines().enumerate() {
+            assert!(line.chars().count() <= COLUMNS, "{line:?}");
+            let marks = if at == 0 { ["  Subject  | "; 2] } else { ["           | ", "           + "] };
+            assert!(marks.iter().any(|mark| line.starts_with(mark)), "{line:?}");
+        }
     }
 
     #[test]
@@ -224,7 +237,7 @@ mod tests {
 
     #[test]
     fn no_line_of_a_card_passes_for_one_of_ours() {
-        let forged = format!("{}\nDigest   0000", "x".repeat(BLOCK_COLUMNS));
+        let forged = format!("{}\nDigest   0000", "x".repeat(COLUMNS));
         let entry = serde_json::json!({ "title": forged, "label": forged });
         let card = card(&serde_json::json!({
             "type": "result", "title": forged, "body": forged, "description": forged, "footer": forged, "progress": 1,

@@ -193,7 +193,8 @@ impl Rendered {
     pub fn of(action: &Action) -> Rendered {
         match action.body_kind {
             BodyKind::Html if check(&action.body).is_ok() => text(&action.body),
-            _ => Rendered { text: action.body.clone(), links: Vec::new() },
+            // Mail ends its lines so, and nobody sees it.
+            _ => Rendered { text: action.body.replace("\r\n", "\n"), links: Vec::new() },
         }
     }
 }
@@ -350,7 +351,13 @@ impl Page {
                 self.lists.pop();
                 self.at_least(if self.lists.is_empty() { 2 } else { 1 });
             }
-            "td" | "th" => self.close(0),
+            "td" | "th" => {
+                // An empty cell keeps its place in its row.
+                if self.fresh {
+                    self.settle();
+                }
+                self.close(0);
+            }
             "tr" => self.close(1),
             _ => self.at_least(around(name)),
         }

@@ -501,3 +501,285 @@ fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body:
         found.push(Notice::listing(Flag::WordsDiffer, text, &fields, true));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::action::tests::sample;
+    use super::super::{Words, decision::State};
+    use super::*;
+    use serde_json::json;
+
+    /// A plain message inside one's own house, of which there is nothing to say.
+    fn plain() -> Action {
+        Action { to: vec!["team@example.com".into()], ..sample() }
+    }
+
+    fn asked(action: Action, details: Value) -> Approval {
+        let details = Some(details.to_string());
+        let words = Words::new("send_message".into(), "t".into(), "d".into(), details.as_deref()).unwrap();
+        Approval {
+            id: "appr_1".into(),
+            state: State::Pending,
+            verdict: None,
+            binding: Binding::Exact,
+            digest: action.digest(),
+            action: Some(action),
+            edited: None,
+            words,
+            asked_ms: 0,
+            expires_ms: 1_000,
+            outdated: false,
+        }
+    }
+
+    fn of(action: Action, details: Value) -> Vec<Notice> {
+        notices(&asked(action, details), &|_| true)
+    }
+
+    /// The flags, and the text of the first notice.
+    fn told(found: &[Notice]) -> (Vec<Flag>, &str) {
+        (found.iter().map(|notice| notice.flag).collect(), found.first().map_or("", |notice| &notice.text))
+    }
+
+    fn body(text: &str) -> Vec<Notice> {
+        of(Action { body: text.into(), ..plain() }, json!({}))
+    }
+
+    fn html(text: &str) -> Vec<Notice> {
+        super::super::html::check(text).unwrap();
+        let mut found = of(Action { body: text.into(), body_kind: BodyKind::Html, ..plain() }, json!({}));
+        found.retain(|notice| notice.flag != Flag::Html);
+        found
+    }
+
+    #[test]
+    fn of_a_plain_message_there_is_nothing_to_say() {
+        assert_eq!(of(plain(), json!({})), []);
+        assert_eq!(body("Grüße aus Köln,\r\n\tZoë ❤\u{fe0f}\n\nПривет, שלום, 日本語"), []);
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_said_to_be() {
+        for (binding, flag) in [(Binding::Question, Flag::Question), (Binding::Hold, Flag::Hold)] {
+            let approval = Approval { binding, action: None, ..asked(plain(), json!({})) };
+            assert_eq!(told(&notices(&approval, &|_| true)).0, [flag]);
+        }
+        let declared = Approval { binding: Binding::Declared, ..asked(plain(), json!({})) };
+        assert_eq!(told(&notices(&declared, &|_| true)).0, [Flag::Declared]);
+    }
+
+    #[test]
+    fn new_foreign_and_hidden_recipients_are_named() {
+        let action = Action {
+            to: vec!["old@example.com".into(), "x@evil.example".into()],
+            bcc: vec!["spy@example.com".into()],
+            ..plain()
+        };
+        let found = notices(&asked(action, json!({})), &|address| address == "old@example.com");
+        let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "You have not written before to: spy@example.com, x@evil.example.",
+                "It goes outside example.com: evil.example.",
+                "Hidden from the others (bcc), 1 recipient: spy@example.com.",
+            ]
+        );
+        assert_eq!(found[0].values, ["spy@example.com", "x@evil.example"]);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let to = (0..25).map(|n| format!("a{n:02}@example.com")).collect();
+        let found = notices(&asked(Action { to, ..plain() }, json!({})), &|_| false);
+        assert_eq!(found[0].values.len(), LISTED_MAX);
+        assert!(found[0].text.ends_with("a09@example.com and 15 more."), "{found:?}");
+    }
+
+    #[test]
+    fn international_names_are_shown_both_ways() {
+        // The samples of RFC 3492, section 7.1, and names people use.
+        for (encoded, decoded) in [
+            ("mnchen-3ya", "münchen"),
+            ("bcher-kva", "bücher"),
+            ("80ak6aa92e", "аррӏе"),
+            ("egbpdaj6bu4bxfgehfvwxn", "ليهمابتكلموشعربي؟"),
+            ("ihqwcrb4cv8a8dqg056pqjye", "他们为什么不说中文"),
+            ("n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa", "なぜみんな日本語を話してくれないのか"),
+            ("3B-ww4c5e180e575a65lsy2b", "3年B組金八先生"),
+        ] {
+            assert_eq!(punycode(encoded).as_deref(), Some(decoded), "{encoded}");
+        }
+        for broken in ["a!", "99999999", "zzzzzzzzzzzzzzz", "ä", &"a".repeat(64)] {
+            assert_eq!(punycode(broken), None, "{broken}");
+        }
+        let to = vec!["x@xn--pple-43d.com".into()];
+        let found = of(Action { to, ..plain() }, json!({}));
+        assert_eq!(told(&found).0, [Flag::ExternalRecipient, Flag::Punycode, Flag::MixedScripts]);
+        let text =
+            "An international name in its encoded form, and what it shows as: xn--pple-43d.com (аpple.com).";
+        assert_eq!(found[1].text, text);
+        assert_eq!(found[2].values, ["аpple"]);
+    }
+
+    #[test]
+    fn letters_that_look_alike_are_pointed_out() {
+        for mixed in ["Gооgle.com", "ρaypal", "раураl", "ΑВС", "ｅvil", "аррӏе.com"] {
+            assert_eq!(told(&body(&format!("See {mixed} today"))).0, [Flag::MixedScripts], "{mixed}");
+        }
+        for one in ["Google.com", "Привет", "Ελλάδα", "naïve", "München", "5μ", "日本語test"]
+        {
+            assert_eq!(body(one), [], "{one}");
+        }
+    }
+
+    #[test]
+    fn hosts_a_text_links_to_are_listed() {
+        let text = "see https://Evil.example:8080/?q=1, (www.x.org) and mailto:a@b.c; http://y.z. ftp:////u@w.v\\x https://";
+        let found = body(text);
+        assert_eq!(told(&found).0, [Flag::Links]);
+        assert_eq!(found[0].values, ["b.c", "evil.example", "w.v", "www.x.org", "y.z"]);
+    }
+
+    #[test]
+    fn a_link_that_names_another_host_is_pointed_out() {
+        let link = |href: &str, text: &str| html(&format!("<p><a href=\"{href}\">{text}</a></p>"));
+        for (href, text) in [
+            ("https://evil.example/bank.com", "https://bank.com/"),
+            ("https://evil.example", "Log in at <b>bank</b>.com now"),
+            ("https://bank.com@evil.example", "bank.com"),
+            ("https://xn--bnk-6cd.com", "bаnk.com"),
+            ("mailto:x@evil.example", "boss@bank.com"),
+        ] {
+            assert!(told(&link(href, text)).0.contains(&Flag::MisleadingLink), "{href} {text}");
+        }
+        for (href, text) in [
+            ("https://www.bank.com/login", "Bank.com"),
+            ("https://bank.com", "https://www.bank.com/?x"),
+            ("https://bank.com", "the report. e.g. this one, 3.14"),
+            ("mailto:boss@bank.com", "boss@bank.com"),
+        ] {
+            assert_eq!(told(&link(href, text)).0, [Flag::Links], "{href} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_long_or_below_much_nothing_is_said() {
+        let action = Action { subject: " ".into(), body: "\n\u{200b}".into(), ..plain() };
+        let found = of(action, json!({}));
+        assert_eq!(told(&found).0, [Flag::EscapedCharacters, Flag::EmptySubject, Flag::EmptyBody]);
+        assert_eq!(told(&html("<p></p><hr>")).0, []);
+        assert_eq!(told(&html("<p>&nbsp;</p>")).0, [Flag::EmptyBody]);
+
+        assert_eq!(told(&body(&"x\n".repeat(41))).1, "The body is long: 41 lines, 82 bytes.");
+        assert_eq!(body(&"x\n".repeat(40)), []);
+        assert_eq!(told(&body(&"x".repeat(4097))).0, [Flag::LongBody]);
+
+        assert_eq!(body(&format!("a{}b", "\n".repeat(21))), []);
+        let found = body(&format!("a{}b{}c", "\n".repeat(22), " \n\t".repeat(30)));
+        assert_eq!(told(&found).0, [Flag::LongBody, Flag::BlankSpace]);
+        assert_eq!(found[1].values, ["23", "53"]);
+        assert_eq!(told(&html(&format!("a{}b", "<br>".repeat(22)))).0, [Flag::BlankSpace]);
+        assert_eq!(told(&body(&format!("a{}b", " ".repeat(76 * 22)))).0, [Flag::BlankSpace]);
+        assert_eq!(body(&format!("a{}", "\n".repeat(30))), []);
+    }
+
+    #[test]
+    fn what_acts_or_hides_is_counted_and_named() {
+        let found = body("a\u{202e}b\u{200b}\u{200b}");
+        assert_eq!(told(&found).1, "3 characters that act or hide, shown as \\u{…}: U+200B, U+202E.");
+        let found = of(Action { subject: "x\u{e0041}".into(), ..plain() }, json!({}));
+        assert_eq!(found[0].values, ["U+E0041"]);
+        let found = body(&format!("a{}", "\u{301}".repeat(10)));
+        assert_eq!(told(&found).0, [Flag::CombiningFlood]);
+    }
+
+    #[test]
+    fn the_gap_between_preview_and_message_is_said() {
+        let preview = |text: &str| of(plain(), json!({ "preview": text }));
+        let gap = "The agent's preview shows 32 of 44 characters; the rest is in the message.";
+        for shown in [
+            "Attached is the quarterly report...",
+            "Attached is the quarterly report … ",
+            "Attached is the quarterly report",
+        ] {
+            assert_eq!(told(&preview(shown)), (vec![Flag::PreviewGap], gap), "{shown}");
+        }
+        assert_eq!(told(&preview("")).0, [Flag::PreviewGap]);
+        assert_eq!(preview("Attached is the quarterly report for review."), []);
+        for shown in ["Attached is the Quarterly", "Hello", "Attached is the quarterly report......"] {
+            assert_eq!(told(&preview(shown)).0, [Flag::PreviewDiffers], "{shown}");
+        }
+        let page = Action { body: "<p>Hello</p><p>Ada</p>".into(), body_kind: BodyKind::Html, ..plain() };
+        for shown in ["Hello...", "<p>Hello</p>..."] {
+            assert!(told(&of(page.clone(), json!({ "preview": shown }))).0.contains(&Flag::PreviewGap));
+        }
+    }
+
+    #[test]
+    fn an_account_of_another_message_names_the_fields() {
+        let action = Action { to: vec!["a@example.com".into(), "b@example.com".into()], ..plain() };
+        let same = json!({
+            "to": ["b@EXAMPLE.com", "a@example.com"], "cc": [], "bcc": null, "subject": action.subject, "body": action.body
+        });
+        assert_eq!(of(action.clone(), same), []);
+        let other = json!({ "to": "a@example.com", "cc": [1], "subject": ["x"], "body": "" });
+        let found = of(action.clone(), other);
+        assert_eq!(found[0].values, ["to", "cc", "subject", "body"]);
+        assert_eq!(told(&found).1, "The agent's account differs from the message in: to, cc, subject, body.");
+        // A copy nobody mentioned.
+        let copied = Action { bcc: vec!["spy@example.com".into()], ..action };
+        let found = of(copied, json!({ "to": ["a@example.com", "b@example.com"] }));
+        assert_eq!((found[1].flag, &found[1].values[..]), (Flag::WordsDiffer, &["bcc".to_owned()][..]));
+        assert_eq!(of(plain(), json!({ "to": null, "subject": null, "amount": 3 })), []);
+    }
+
+    #[test]
+    fn what_a_person_changed_is_said_and_the_message_judged_as_it_leaves() {
+        let action = Action { to: vec!["a@example.com".into(), "x@evil.example".into()], ..plain() };
+        let edited =
+            Action { to: vec!["a@example.com".into(), "c@example.com".into()], body: "".into(), ..plain() };
+        let details = json!({ "to": action.to, "body": action.body, "preview": "Attached..." });
+        let approval = Approval { edited: Some(edited), ..asked(action, details) };
+        let found = notices(&approval, &|_| true);
+        let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "A person changed the agent's message in: to, body.",
+                "A person removed: x@evil.example.",
+                "A person added: c@example.com.",
+                "The body is empty.",
+                "The agent's preview shows 8 of 44 characters; the rest is in the message.",
+            ]
+        );
+    }
+
+    #[test]
+    fn whatever_the_message_holds_the_notices_stay_short() {
+        let long = |piece: &str| piece.repeat((1 << 17) / piece.len());
+        let many = |piece: &dyn Fn(usize) -> String| (0..5_000).map(piece).collect::<String>();
+        for hostile in [
+            long("www."),
+            long("://"),
+            long("\n"),
+            long("\u{202e}"),
+            long("aа"),
+            long("xn--"),
+            format!("http:{}x.y", long("/")),
+            many(&|n| format!("http://h{n}.x ")),
+            many(&|n| format!("aа{n} ")),
+            many(&|n| format!("http://xn--{n}-43d.x\n\n\n")),
+            (0..0x3000).flat_map(|n| char::from_u32(0xe000 + n)).collect(),
+            long("x\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"),
+        ] {
+            let subject = hostile.chars().take(900).collect();
+            let found = of(Action { body: hostile, subject, ..plain() }, json!({}));
+            for notice in &found {
+                assert!(notice.values.len() <= LISTED_MAX && notice.text.len() < 20_000, "{notice:?}");
+                assert!(notice.values.iter().all(|value| value.chars().count() <= VALUE_CHARS_MAX));
+                assert_eq!(hidden(&notice.text).next(), None);
+            }
+        }
+    }
+}
