@@ -84,7 +84,7 @@ struct Eye {
 
 impl Eye {
     fn misses(&mut self, c: char) -> bool {
-        self.marks = if is_combining(c) { self.marks + 1 } else { 0 };
+        self.marks = if is_mark(c) { self.marks + 1 } else { 0 };
         let before = self.before.replace(c);
         // The one selector people type: it asks for the coloured form of the emoji before it. Anywhere else it hides.
         let colours = c == EMOJI_SELECTOR && before.is_some_and(is_emoji);
@@ -113,13 +113,18 @@ fn is_active(c: char) -> bool {
 /// Whether the standard library prints a character rather than its number, and so in the middle of a text, where it lets
 /// combining marks be.
 fn is_graphic(c: char) -> bool {
+    if c.escape_debug().len() == 1 {
+        return true;
+    }
     let mut text = [b'a'; 5];
     let length = 1 + c.encode_utf8(&mut text[1..]).len();
     std::str::from_utf8(&text[..length]).is_ok_and(|text| text.escape_debug().nth(1) == Some(c))
 }
 
-/// Marks, which sit on the character before them. At the start of a text the standard library prints their numbers.
-fn is_combining(c: char) -> bool {
+/// Whether a character is a mark, which sits on the one before it: torn from that one it would sit on another.
+///
+/// At the start of a text the standard library prints their numbers.
+pub fn is_mark(c: char) -> bool {
     !c.is_ascii() && c.escape_debug().len() > 1 && is_graphic(c)
 }
 

@@ -3,7 +3,7 @@
 use super::output::{Approval, Ran};
 use countersign::approval::decision::State;
 use countersign::intent::Status;
-use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, line, printable, short};
+use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, is_mark, line, printable, short};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -97,7 +97,7 @@ fn rows(mark: &str, text: &str, columns: usize) -> String {
     let mut column = out.len();
     for c in text.chars() {
         let wide = columns_of(c);
-        if column + wide > columns {
+        if column + wide > columns && !is_mark(c) {
             out += "\n  + ";
             column = 4;
         }
@@ -233,6 +233,12 @@ mod tests {
     fn wide_letters_do_not_carry_a_line_to_where_ours_begin() {
         let forged = format!("{}Digest   0000", "\u{ff21}".repeat(40));
         assert_eq!(block(&forged).lines().nth(1), Some("  + ＡＡDigest   0000"));
+    }
+
+    #[test]
+    fn a_mark_is_not_torn_from_its_letter() {
+        let long = format!("{}e\u{301}x", "a".repeat(COLUMNS - 5));
+        assert_eq!(block(&long).lines().nth(1), Some("  + x"));
     }
 
     #[test]

@@ -543,7 +543,7 @@ mod tests {
         );
         reads(
             "<table><tbody><tr><td><p>a</p><p>b</p></td><td><p>c</p></td></tr><tr><th></th></tr></tbody></table>d",
-            "a\n\nb | c\n\nd",
+            "a\n\nb | c\n\n\nd",
         );
         reads("a<blockquote><p>b</p><blockquote>c</blockquote></blockquote>d", "a\n\n> b\n\n> > c\n\nd");
         reads("<pre>  x\r\n\ty\rz</pre>", "  x\n\ty\nz");
