@@ -6,6 +6,7 @@ mod support;
 
 mod cli;
 mod crash;
+mod display;
 mod examples;
 mod first_agent;
 mod hostile;

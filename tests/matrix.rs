@@ -27,7 +27,9 @@ const ANSWERS: &[(&str, Option<Verdict>)] =
     &[("-", None), ("no", Some(Verdict::Decline)), ("yes", Some(Verdict::Approve))];
 
 /// A way to behave, and whether a message may leave when everything is granted and approved.
-fn behaviours() -> Vec<(&'static str, bool, Value)> {
+fn behaviours(row: usize) -> Vec<(&'static str, bool, Value)> {
+    // Each row is about a message of its own: what was declined is not asked about again so soon.
+    let message = |body: &str| message(row, body);
     let send = |body: &str| json!({"call": "messages.send", "with": message(body)});
     let ask = || json!({"call": "approval.request", "with": {"action": "send_message", "title": "T", "description": "d"}});
     let declare = || {
@@ -58,8 +60,8 @@ fn behaviours() -> Vec<(&'static str, bool, Value)> {
     ]
 }
 
-fn message(body: &str) -> Value {
-    json!({"to": ["team@company.com"], "subject": "s", "body": body})
+fn message(row: usize, body: &str) -> Value {
+    json!({"to": ["team@company.com"], "subject": format!("Number {row}"), "body": body})
 }
 
 /// What the agent heard, call by call, in one word each.
@@ -96,7 +98,7 @@ async fn the_authority_matrix_is_the_committed_picture() {
         host.revoke("local", &id, &all, "operator").await.unwrap();
         host.grant("local", &id, granted, "test").await.unwrap();
         for (answer_name, answer) in ANSWERS {
-            for (behaviour, may_leave, steps) in behaviours() {
+            for (behaviour, may_leave, steps) in behaviours(picture.lines().count()) {
                 let before = host.sent("local").unwrap().len();
                 let parameters = Map::from_iter([("steps".to_owned(), steps)]);
                 let mut view = host.submit("local", &id, "script", parameters, None).await.unwrap();
@@ -130,7 +132,7 @@ async fn the_authority_matrix_is_the_committed_picture() {
 
 #[test]
 fn the_matrix_covers_every_call_and_every_capability_of_every_room() {
-    let used: BTreeSet<_> = behaviours()
+    let used: BTreeSet<_> = behaviours(0)
         .iter()
         .flat_map(|(_, _, steps)| steps.as_array().unwrap().clone())
         .map(|step| step["call"].as_str().unwrap().to_owned())

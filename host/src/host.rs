@@ -8,9 +8,11 @@ use crate::approval::outbox::{self, Resolution};
 use crate::approval::{Action, Approval, Policy, Verdict, decision::State};
 use crate::audit;
 use crate::authority::{Authority, Capability};
+use crate::backends::command::Command;
 use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
 use crate::backends::rehearsal::Rehearsal;
+use crate::backends::smtp::Smtp;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, Way};
 use crate::digest::Digest;
@@ -545,8 +547,8 @@ impl Host {
         }
         match self.config.way(user) {
             Way::Embedded => Arc::new(Local(self.store.clone())),
-            Way::Smtp(submission) => todo!("{submission:?}"),
-            Way::Command(program) => todo!("{program:?}"),
+            Way::Smtp(submission) => Arc::new(Smtp::new(submission.clone())),
+            Way::Command(program) => Arc::new(Command::new(program.clone())),
         }
     }
 
@@ -706,11 +708,6 @@ impl Host {
     /// The latest approvals, newest first.
     pub fn approvals(&self, user: &str, pending: bool) -> Result<Vec<Stored>> {
         self.store.approvals(TENANT, user, pending, LIST_MAX)
-    }
-
-    /// Which recipients of this message its user has written to before.
-    pub fn correspondents(&self, user: &str, of: &Action) -> Result<BTreeSet<String>> {
-        self.store.correspondents(TENANT, user, of)
     }
 
     /// Decides an approval: the one way a decision is made, whatever the door. Gives the head of the audit chain.

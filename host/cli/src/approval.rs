@@ -68,7 +68,8 @@ impl Approval {
         let host = session.host().await?;
         match self {
             Approval::List { pending } => {
-                let approvals = host.approvals(user, pending)?.iter().map(output::Approval::of).collect();
+                let approvals = host.approvals(user, pending)?;
+                let approvals = approvals.iter().map(output::Approval::of).collect();
                 session.answer(&output::Approvals { approvals }, |list| {
                     let rows: Vec<_> = list.approvals.iter().map(row).collect();
                     draw::table(&["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"], &rows)

@@ -1,73 +1,12 @@
 //! How things look to people. Every foreign string passes `printable`.
 
 use super::output::{Approval, Ran};
-use countersign::approval::{self, Action, Binding, BodyKind, decision::State};
+use countersign::approval::html::Rendered;
+use countersign::approval::{Action, decision::State};
 use countersign::intent::Status;
-use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, line, printable, short};
+use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, is_mark, line, printable, short};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-
-/// What deserves a second look in a message, in the host's words.
-pub fn notices(approval: &approval::Approval) -> Vec<String> {
-    let Some(action) = &approval.action else {
-        return vec![match approval.binding {
-            Binding::Question => "A yes authorises nothing: the run sends nothing after it.".into(),
-            _ => "The message is not known yet: before it leaves you will be asked again, with all of it."
-                .into(),
-        }];
-    };
-    let mut notices = Vec::new();
-    if action.subject.is_empty() {
-        notices.push("The subject is empty.".into());
-    }
-    if action.body.is_empty() {
-        notices.push("The body is empty.".into());
-    }
-    if action.body_kind == BodyKind::Html {
-        notices.push("The body is HTML; it is shown as its source.".into());
-    }
-    if !action.bcc.is_empty() {
-        notices.push(format!("Hidden from the others (bcc): {}.", count(action.bcc.len(), "recipient")));
-    }
-    let domain =
-        |address: &str| address.rsplit_once('@').map_or(String::new(), |(_, domain)| domain.to_owned());
-    let own = domain(&action.from);
-    let domains: BTreeSet<_> = action.recipients().map(domain).collect();
-    let outside: Vec<_> = domains.iter().filter(|domain| **domain != own).map(String::as_str).collect();
-    if !outside.is_empty() {
-        notices.push(format!("It goes outside {own}: {}.", short(&outside.join(", "), 200)));
-    }
-    for encoded in domains.iter().filter(|domain| domain.split('.').any(|label| label.starts_with("xn--"))) {
-        notices.push(format!("{} is an international name in its encoded form.", short(encoded, 100)));
-    }
-    let words = action.subject.split_whitespace().chain(action.body.split_whitespace());
-    for word in words.filter(|word| mixes_scripts(word)).take(5) {
-        notices.push(format!("Mixes letters that look alike: {}", short(word, 60)));
-    }
-    let links = links(&action.body);
-    if !links.is_empty() {
-        let shown: Vec<_> = links.iter().take(HOSTS_MAX).map(|host| short(host, 60)).collect();
-        let more = if links.len() > HOSTS_MAX { " and more" } else { "" };
-        notices.push(format!("It links to {}{more}.", shown.join(", ")));
-    }
-    let lines = action.body.lines().count();
-    if lines > LINES_NOTICED || action.body.len() > BYTES_NOTICED {
-        notices.push(format!(
-            "The body is long: {}, {}.",
-            count(lines, "line"),
-            count(action.body.len(), "byte")
-        ));
-    }
-    if approval.binding == Binding::Declared {
-        notices.push("The message was declared by the agent; only exactly it can leave.".into());
-    }
-    let hidden = |text: &str| line(text) != *text;
-    if hidden(&action.subject) || hidden(&action.body.replace(['\n', '\t'], "")) {
-        notices.push("Characters that act or hide are shown as \\u{…}.".into());
-    }
-    notices
-}
 
 /// The message that would leave, what the agent says of it, and what to know before deciding.
 pub fn approval(approval: &Approval) -> String {
@@ -83,10 +22,10 @@ pub fn approval(approval: &Approval) -> String {
         out += &message(action);
         out.push('\n');
     }
-    for notice in &approval.notices {
-        let _ = writeln!(out, "  ! {notice}");
+    for notice in &approval.flags {
+        out += &marked("!", &notice.text);
     }
-    if !approval.notices.is_empty() {
+    if !approval.flags.is_empty() {
         out.push('\n');
     }
     let says = &approval.agent_says;
@@ -114,7 +53,7 @@ pub fn approval(approval: &Approval) -> String {
     out
 }
 
-/// A message, drawn from its action alone.
+/// A message, drawn from its action alone: HTML as text, and where its links lead.
 pub fn message(action: &Action) -> String {
     let mut out = field("From", &action.from);
     for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
@@ -124,88 +63,65 @@ pub fn message(action: &Action) -> String {
     }
     out += &field("Subject", &action.subject);
     out.push('\n');
-    out += &block(&action.body);
+    let Rendered { text, links } = Rendered::of(action);
+    out += &block(&text);
+    if !links.is_empty() {
+        out.push('\n');
+    }
+    for (number, link) in links.iter().enumerate() {
+        out += &field(&format!("Link [{}]", number + 1), &link.href);
+    }
     out
 }
 
-/// How much of what follows a link's scheme is looked at: a host name has at most 253 characters.
-const HOST_BYTES_MAX: usize = 256;
-/// How many hosts are named.
-const HOSTS_MAX: usize = 10;
-
-/// The hosts a text links to by `scheme://` or `www.`, and the domains of its `mailto:`. Takes time and memory in proportion to the
-/// text, which is hostile.
-fn links(text: &str) -> BTreeSet<String> {
-    let lower = text.to_ascii_lowercase();
-    let end = |c: char| c.is_whitespace() || "/?#\"'<>)];\\".contains(c);
-    let host = |at: usize| {
-        // Browsers read `https:///host` as `https://host`.
-        let rest = lower[at..].trim_start_matches(['/', '\\']);
-        let rest = &rest[..rest.floor_char_boundary(HOST_BYTES_MAX)];
-        let host = rest.split(end).next().unwrap_or_default().trim_end_matches(['.', ',']);
-        host.rsplit('@').next().unwrap_or_default().to_owned()
-    };
-    let mut found = BTreeSet::new();
-    for scheme in ["://", "mailto:"] {
-        for (at, _) in lower.match_indices(scheme) {
-            found.insert(host(at + scheme.len()));
-            if found.len() > HOSTS_MAX + 1 {
-                return found;
-            }
-        }
-    }
-    for (at, _) in lower.match_indices("www.") {
-        found.insert(host(at));
-        if found.len() > HOSTS_MAX + 1 {
-            break;
-        }
-    }
-    found.remove("");
-    found
-}
-
-/// Whether a word mixes Latin letters with Greek or Cyrillic ones, many of which look the same.
-fn mixes_scripts(word: &str) -> bool {
-    let alike = |c: char| matches!(c, '\u{370}'..='\u{52f}' | '\u{1f00}'..='\u{1fff}');
-    word.chars().any(|c| c.is_ascii_alphabetic()) && word.chars().any(alike)
-}
-
-/// From how long on a body is said to be long.
-const LINES_NOTICED: usize = 40;
-const BYTES_NOTICED: usize = 4096;
 /// How much of a message of the host, which may quote an agent, is shown.
 const MESSAGE_CHARS: usize = 300;
-/// Where lines of foreign text are broken.
-const BLOCK_CHARS: usize = 76;
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
+/// Where lines of foreign text are broken, marks included: no terminal in use is narrower.
+const COLUMNS: usize = 80;
+/// How much of that the name of a field takes at most: a body has room for a few thousand links, `Link [1234]`.
+const NAME_COLUMNS: usize = 12;
 
 /// Foreign text as a block whose every line is marked, so that none can pass for ours. Long lines are broken here rather than
 /// by the terminal, which would start the rest of them where our own words start.
 pub fn block(text: &str) -> String {
+    blocked(text, COLUMNS)
+}
+
+fn blocked(text: &str, columns: usize) -> String {
     let text = printable(text).replace('\t', "    ");
-    let mut out = String::new();
-    for text in text.split('\n') {
-        let chars: Vec<char> = text.chars().collect();
-        let mut mark = '|';
-        let mut rest = &chars[..];
-        loop {
-            let (head, tail) = rest.split_at(rest.len().min(BLOCK_CHARS));
-            let _ = writeln!(out, "  {mark} {}", head.iter().collect::<String>());
-            if tail.is_empty() {
-                break;
-            }
-            (mark, rest) = ('+', tail);
+    text.split('\n').map(|text| rows("|", text, columns)).collect()
+}
+
+/// Foreign text on one line behind a mark of ours, broken like a block.
+fn marked(mark: &str, text: &str) -> String {
+    rows(mark, &line(text), COLUMNS)
+}
+
+/// One line of text that can be printed, on as many rows as it needs.
+fn rows(mark: &str, text: &str, columns: usize) -> String {
+    let mut out = format!("  {mark} ");
+    let mut column = out.len();
+    for c in text.chars() {
+        let wide = columns_of(c);
+        if column + wide > columns && !is_mark(c) {
+            out += "\n  + ";
+            column = 4;
         }
+        out.push(c);
+        column += wide;
     }
-    out
+    out + "\n"
+}
+
+/// At most how many columns of a terminal a character takes. From the Hangul letters on many take two, and terminals do not agree
+/// which; a row that is too short deceives nobody.
+fn columns_of(c: char) -> usize {
+    if c < '\u{1100}' { 1 } else { 2 }
 }
 
 /// A field of a message: its name, and its value broken like a block.
 fn field(name: &str, value: &str) -> String {
-    let block = block(value);
+    let block = blocked(value, COLUMNS - NAME_COLUMNS);
     let mut lines = block.lines().map(|line| &line[2..]);
     let mut out = format!("  {name:<8} {}\n", lines.next().unwrap_or_default());
     for line in lines {
@@ -251,34 +167,34 @@ pub fn ran(ran: &Ran, program: &str) -> String {
     out
 }
 
-/// A card, whatever the agent put into it.
+/// A card, whatever the agent put into it. Only the mark in front of a line is ours.
 pub fn card(card: &Value) -> String {
-    let mut out = String::new();
     let text = |value: &Value| match value {
-        Value::String(text) => line(text),
+        Value::String(text) => text.clone(),
         Value::Null => String::new(),
-        other => line(&other.to_string()),
+        other => other.to_string(),
     };
-    let kind = text(&card["type"]);
-    let _ = writeln!(out, "[{kind}] {}", text(&card["title"]));
+    // The title stands where our own lines begin, behind a bracket none of them has.
+    let title = marked("", &format!("[{}] {}", text(&card["type"]), text(&card["title"])));
+    let mut out = title.trim_start().to_owned();
     for field in ["description", "body"] {
         if let Some(value) = card[field].as_str() {
             out += &block(value);
         }
     }
     if card["progress"].is_number() {
-        let _ = writeln!(out, "  {} % {}", card["progress"], text(&card["status"]));
+        out += &marked(&format!("{} %", card["progress"]), &text(&card["status"]));
     }
     for item in card["items"].as_array().into_iter().flatten() {
         let parts = ["title", "subtitle", "metadata"].map(|field| text(&item[field]));
         let parts: Vec<_> = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
-        let _ = writeln!(out, "  - {}", parts.join(" - "));
+        out += &marked("-", &parts.join(" - "));
     }
     for action in card["actions"].as_array().into_iter().flatten() {
-        let _ = writeln!(out, "  > {}", text(&action["label"]));
+        out += &marked(">", &text(&action["label"]));
     }
     if let Some(footer) = card["footer"].as_str() {
-        let _ = writeln!(out, "  {}", line(footer));
+        out += &marked("|", footer);
     }
     out
 }
@@ -305,24 +221,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_letters_that_look_alike_are_pointed_out() {
-        let text = "see https://Evil.example/?q=1, (www.x.org) and mailto:a@b.c; http://y.z. <a href=\"https:///w.v\">";
-        let found: Vec<_> = links(text).into_iter().collect();
-        assert_eq!(found, ["b.c", "evil.example", "w.v", "www.x.org", "y.z"]);
-        let many = "www.".repeat(1 << 18);
-        assert!(links(&many).iter().map(String::len).sum::<usize>() <= (HOSTS_MAX + 2) * HOST_BYTES_MAX);
-        assert!(mixes_scripts("Gооgle.com") && !mixes_scripts("Google.com") && !mixes_scripts("Привет"));
+    fn every_line_of_foreign_text_is_marked_however_long_it_is() {
+        let forged = format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * COLUMNS));
+        for line in block(&forged).lines() {
+            assert!(line.starts_with("  | ") || line.starts_with("  + "), "{line:?}");
+            assert!(line.chars().count() <= COLUMNS, "{line:?}");
+        }
+        assert_eq!(block(""), "  | \n");
+        for (at, line) in field("Subject", &forged).lines().enumerate() {
+            assert!(line.chars().count() <= COLUMNS, "{line:?}");
+            let marks = if at == 0 { ["  Subject  | "; 2] } else { ["           | ", "           + "] };
+            assert!(marks.iter().any(|mark| line.starts_with(mark)), "{line:?}");
+        }
     }
 
     #[test]
-    fn every_line_of_foreign_text_is_marked_however_long_it_is() {
-        let forged =
-            format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * BLOCK_CHARS));
-        for line in block(&forged).lines() {
-            assert!(line.starts_with("  | ") || line.starts_with("  + "), "{line:?}");
-            assert!(line.chars().count() <= BLOCK_CHARS + 4, "{line:?}");
+    fn wide_letters_do_not_carry_a_line_to_where_ours_begin() {
+        let forged = format!("{}Digest   0000", "\u{ff21}".repeat(40));
+        assert_eq!(block(&forged).lines().nth(1), Some("  + ＡＡDigest   0000"));
+    }
+
+    #[test]
+    fn a_mark_is_not_torn_from_its_letter() {
+        let long = format!("{}e\u{301}x", "a".repeat(COLUMNS - 5));
+        assert_eq!(block(&long).lines().nth(1), Some("  + x"));
+    }
+
+    #[test]
+    fn no_line_of_a_card_passes_for_one_of_ours() {
+        let forged = format!("{}\nDigest   0000", "x".repeat(COLUMNS));
+        let entry = serde_json::json!({ "title": forged, "label": forged });
+        let card = card(&serde_json::json!({
+            "type": "result", "title": forged, "body": forged, "description": forged, "footer": forged, "progress": 1,
+            "status": forged, "items": [entry], "actions": [entry]
+        }));
+        let mut lines = card.lines();
+        assert!(lines.next().is_some_and(|line| line.starts_with("[result] xxx")));
+        for line in lines {
+            assert!(
+                ["  | ", "  + ", "  1 % ", "  - ", "  > "].iter().any(|mark| line.starts_with(mark)),
+                "{line:?}"
+            );
         }
-        assert_eq!(block(""), "  | \n");
-        assert!(field("Subject", &forged).lines().skip(1).all(|line| line.starts_with("           ")));
     }
 }

@@ -1,7 +1,9 @@
 //! What the verbs print with `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
+use countersign::approval::html::{Link, Rendered};
+use countersign::approval::notices::{Notice, notices};
 use countersign::approval::outbox::{self, Rejected};
-use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
+use countersign::approval::{Action, Binding, BodyKind, Verdict, Words, decision::State};
 use countersign::authority::Capability;
 use countersign::clock::rfc3339;
 use countersign::digest::Digest;
@@ -114,10 +116,14 @@ pub struct Approval {
     pub binding: Binding,
     /// The message that would leave; null while only the question is known.
     pub action: Option<Action>,
+    /// A body in HTML as its reader sees it, links numbered from 1, `[1]`; null where the body is text.
+    pub body_text: Option<String>,
+    /// Where the links of a body in HTML lead, in this order.
+    pub body_links: Vec<Link>,
     /// The agent's words, quoted. They decide nothing.
     pub agent_says: Words,
     /// What deserves a second look.
-    pub notices: Vec<String>,
+    pub flags: Vec<Notice>,
     pub asked: String,
     pub expires: String,
     pub decided: Option<Decided>,
@@ -137,6 +143,9 @@ pub struct Decided {
 impl Approval {
     pub fn of(stored: &Stored) -> Approval {
         let approval = &stored.approval;
+        let action = approval.leaving();
+        let html = action.filter(|action| action.body_kind == BodyKind::Html).map(Rendered::of);
+        let (body_text, body_links) = html.map(|it| (it.text, it.links)).unzip();
         // Whoever reads `approved` asks what a person said; that it was used since stands beside it.
         let used = approval.state == State::Used;
         Approval {
@@ -147,9 +156,11 @@ impl Approval {
             state: if used { State::Approved } else { approval.state },
             used,
             binding: approval.binding,
-            action: approval.action.clone(),
+            action: action.cloned(),
+            body_text,
+            body_links: body_links.unwrap_or_default(),
             agent_says: approval.words.clone(),
-            notices: super::draw::notices(approval),
+            flags: notices(approval, &|address| stored.has_written_to(address)),
             asked: rfc3339(approval.asked_ms),
             expires: rfc3339(approval.expires_ms),
             decided: stored.decided.as_ref().map(|decided| Decided {

@@ -11,6 +11,7 @@ pub mod binding;
 pub mod decision;
 pub mod html;
 pub mod letter;
+pub mod notices;
 pub mod outbox;
 pub mod policy;
 pub mod words;

@@ -113,9 +113,11 @@ fn crowd(db: &Connection, owner: &Owner, new: &NewApproval, now: Millis) -> rusq
         return Ok(Some(Crowd::Pending));
     }
     let Some(action) = &new.action else { return Ok(None) };
-    // Newest first, and no further than the latest yes: a message that is welcome can be asked about for ever.
+    // Newest first, and no further than the latest yes: a message that is welcome can be asked about for ever. What a person
+    // cancelled with its intent was no trouble.
     let sql = "SELECT asked_ms, verdict, decided_ms FROM approval \
-               WHERE tenant = ?1 AND user = ?2 AND content_digest = ?3 AND asked_ms > ?4 ORDER BY asked_ms DESC, seq DESC";
+               WHERE tenant = ?1 AND user = ?2 AND content_digest = ?3 AND asked_ms > ?4 \
+               AND (state <> 'cancelled' OR verdict IS NOT NULL) ORDER BY asked_ms DESC, seq DESC";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows =
         statement.query(params![owner.tenant, owner.user, action.content_digest().0, now - REPEATS_MS])?;

@@ -12,6 +12,7 @@ use crate::journal::{Answer, Ask, Entry};
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::approval::REQUEST;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::collections::BTreeSet;
 
 /// An approval with where it belongs and who decided it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,15 @@ pub struct Stored {
     pub decided: Option<Decision>,
     /// What the operator allowed when it was asked, or else decided: a number of [`Store::policy`].
     pub policy: i64,
+    /// While it is pending: whom of its recipients the user has written to before.
+    pub correspondents: BTreeSet<String>,
+}
+
+impl Stored {
+    /// Whether the user had written to this recipient before. Of what has been decided nobody needs to know any more.
+    pub fn has_written_to(&self, address: &str) -> bool {
+        self.approval.state != State::Pending || self.correspondents.contains(address)
+    }
 }
 
 /// A decision as recorded.
@@ -64,7 +74,7 @@ impl Store {
                 "{SELECT} WHERE approval.tenant = ?1 AND approval.user = ?2 {only} ORDER BY approval.seq DESC LIMIT ?3"
             );
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map(params![tenant, user, limit], stored)?.collect::<Result<_, _>>()?)
+            Ok(statement.query_map(params![tenant, user, limit], |row| stored(db, row))?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -73,7 +83,7 @@ impl Store {
         self.read(|db| {
             let sql = format!("{SELECT} WHERE approval.intent = ?1 ORDER BY approval.seq");
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map([seq], stored)?.collect::<Result<_, _>>()?)
+            Ok(statement.query_map([seq], |row| stored(db, row))?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -424,14 +434,14 @@ const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.dige
 
 fn find(db: &Connection, tenant: &str, user: &str, id: &str) -> Result<Stored> {
     let sql = format!("{SELECT} WHERE approval.id = ?1 AND approval.tenant = ?2 AND approval.user = ?3");
-    let found = db.prepare_cached(&sql)?.query_row([id, tenant, user], stored).optional()?;
+    let found = db.prepare_cached(&sql)?.query_row([id, tenant, user], |row| stored(db, row)).optional()?;
     Ok(found.ok_or_else(|| {
         Problem::new(Code::UnknownId, format!("there is no approval {id}"))
             .hint("`countersign approval list` shows them all")
     })?)
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
     let action = |column| -> rusqlite::Result<Option<Action>> {
         let Some(bytes) = row.get::<_, Option<Vec<u8>>>(column)? else { return Ok(None) };
         Action::decode(&bytes).map(Some).ok_or_else(|| super::damaged("an action does not decode"))
@@ -445,15 +455,21 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         }),
         None => None,
     };
+    let state = named(row.get(1)?)?;
+    let (action, edited) = (action(4)?, action(15)?);
+    let correspondents = match (state, edited.as_ref().or(action.as_ref())) {
+        (State::Pending, Some(leaving)) => outbox::correspondents(db, leaving)?,
+        _ => BTreeSet::new(),
+    };
     Ok(Stored {
         approval: Approval {
             id: row.get(0)?,
-            state: named(row.get(1)?)?,
+            state,
             verdict: decided.as_ref().map(|decided| decided.verdict),
             binding: named(row.get(2)?)?,
             digest: Digest(row.get(3)?),
-            action: action(4)?,
-            edited: action(15)?,
+            action,
+            edited,
             words: json(&row.get::<_, String>(5)?)?,
             asked_ms: row.get(6)?,
             expires_ms: row.get(7)?,
@@ -464,5 +480,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         request: row.get(10)?,
         decided,
         policy: row.get(16)?,
+        correspondents,
     })
 }

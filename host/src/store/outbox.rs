@@ -193,21 +193,19 @@ impl Store {
         })
         .await
     }
+}
 
-    /// Which of these addresses the user has written to before.
-    pub fn correspondents(&self, tenant: &str, user: &str, of: &Action) -> Result<BTreeSet<String>> {
-        self.read(|db| {
-            let sql = "SELECT 1 FROM correspondent WHERE tenant = ?1 AND user = ?2 AND digest = ?3";
-            let mut statement = db.prepare_cached(sql)?;
-            let mut known = BTreeSet::new();
-            for address in of.recipients() {
-                if statement.exists(params![tenant, user, correspondent(address)])? {
-                    known.insert(address.to_owned());
-                }
-            }
-            Ok(known)
-        })
+/// Which recipients of a message its user has written to before.
+pub(super) fn correspondents(db: &Connection, of: &Action) -> rusqlite::Result<BTreeSet<String>> {
+    let sql = "SELECT 1 FROM correspondent WHERE tenant = ?1 AND user = ?2 AND digest = ?3";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut known = BTreeSet::new();
+    for address in of.recipients() {
+        if statement.exists(params![of.tenant, of.user, correspondent(address)])? {
+            known.insert(address.to_owned());
+        }
     }
+    Ok(known)
 }
 
 /// A row with everything a transition may need.
