@@ -644,6 +644,12 @@ impl Host {
         self.transport = Some(transport);
     }
 
+    /// Rehearses another policy, in force from now on. For tests.
+    pub fn rehearse_policy(&mut self, policy: Policy) -> Result<()> {
+        self.policy = (self.store.enforce(TENANT, &policy, self.clock().now())?, Arc::new(policy));
+        Ok(())
+    }
+
     /// The same data folder opened again, as after a restart. Also keeps a database that lies in memory.
     pub fn reopen(self) -> Result<Host> {
         let Host { engine, .. } = self;

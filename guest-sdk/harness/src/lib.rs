@@ -17,15 +17,16 @@ mod scenario;
 mod suite;
 mod transcript;
 
-pub use scenario::{Mail, Scenario, Step};
+pub use scenario::{Attempt, Edit, Mail, Policy, Scenario, Step};
 pub use suite::{Case, Outcome, Went, cases, suite};
 
 use anyhow::{Context as _, bail};
 use countersign::approval::Verdict;
+use countersign::backends::rehearsal::Rehearsed;
 use countersign::clock::Clock;
 use countersign::config::{Config, User};
 use countersign::engine::limits::Limits;
-use countersign::host::{Host, Install, Options, View};
+use countersign::host::{self, Host, Install, Options, View};
 use countersign::intent::Status;
 use countersign::refusals::Error;
 use scenario::write_mail;
@@ -91,7 +92,7 @@ pub fn run(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String> {
 
 /// The compiled agents of all scenarios are kept here: most scenarios run the same few.
 fn cache() -> std::path::PathBuf {
-    std::env::temp_dir().join(format!("countersign-harness-{}", countersign::host::principal()))
+    std::env::temp_dir().join(format!("countersign-harness-{}", host::principal()))
 }
 
 async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String> {
@@ -100,6 +101,7 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
     let address = scenario.address.clone();
     let config = Config {
         users: [("local".to_owned(), User { address, way: Default::default() })].into(),
+        policy: scenario.policy.as_host(),
         ..Config::default()
     };
     let options = Options {
@@ -111,6 +113,10 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
         in_memory: true,
     };
     let mut host = Host::open(options)?;
+    if let Some(attempts) = &scenario.transport {
+        let outcomes = attempts.iter().map(|attempt| attempt.outcome());
+        host.rehearse_transport(Arc::new(Rehearsed::new(outcomes)));
+    }
     let mail = folder.path().join("mail");
     if !scenario.mail.is_empty() {
         write_mail(&scenario.mail, &mail)?;
@@ -165,6 +171,30 @@ async fn play(scenario: &Scenario, component: Vec<u8>) -> anyhow::Result<String>
                     view = host.show("local", &id)?;
                     continue;
                 }
+            }
+            Step::Edit(Edit { subject, body, remove }) => {
+                let pending = view.approvals.last().context("there is nothing to edit")?;
+                let edit =
+                    host::Edit { subject: subject.clone(), body: body.clone(), remove: remove.clone() };
+                let edited = host.edit("local", &pending.approval.id, edit, None, PERSON).await;
+                transcript.outcome(edited.map(drop))?;
+                view = host.show("local", &id)?;
+                view.approvals.last().iter().for_each(|edited| transcript.approval(edited));
+                continue;
+            }
+            Step::TakeBack => {
+                let latest = view.approvals.last().context("there is nothing to take back")?;
+                let taken = host.take_back("local", &latest.approval.id, PERSON).await;
+                transcript.outcome(taken.map(drop))?;
+            }
+            Step::Resolve(resolution) => {
+                let latest = view.approvals.last().context("there is nothing to resolve")?;
+                let resolved = host.resolve("local", &latest.approval.id, *resolution, PERSON).await;
+                transcript.outcome(resolved.map(drop))?;
+            }
+            Step::Policy(policy) => {
+                host.rehearse_policy(policy.as_host())?;
+                continue;
             }
             Step::Advance(by) => {
                 clock.advance(*by);
@@ -228,6 +258,14 @@ async fn finish(
     let id = &view.intent.id;
     transcript.calls(&host.journal("local", id)?);
     transcript.sent(&host.sent("local")?);
+    transcript.unsent(&host.outbox("local", false)?);
+    let audited = host.audit(None)?;
+    if let Some(broken) = audited.broken {
+        bail!("audit entry {} {}\n{}", broken.seq, broken.what, transcript.text());
+    }
+    if !audited.strays.is_empty() {
+        bail!("left with no approval on record: {:?}\n{}", audited.strays, transcript.text());
+    }
     transcript.log(&view.intent.log);
     // The host drops them and goes on; an author wants to know.
     let dropped =

@@ -1,8 +1,10 @@
 //! `scenario.json`.
 
 use anyhow::Context as _;
-use countersign::approval::Verdict;
-use countersign::authority::Capability;
+use countersign::approval::outbox::{Outcome, Resolution};
+use countersign::approval::policy::HOUR_MS;
+use countersign::approval::{self, Verdict};
+use countersign::authority::{Capability, Pattern};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -58,6 +60,13 @@ pub struct Scenario {
     /// The mailbox fails so many calls, from the first segment on.
     #[serde(default)]
     pub backend_errors: usize,
+    /// What the operator allows.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Mail leaves by a transport on which its attempts end so, one after another; after the last, every message is taken. Without it,
+    /// mail leaves into the embedded mailbox.
+    #[serde(default)]
+    pub transport: Option<Vec<Attempt>>,
     /// Whether a card may have fields no card has, which are dropped; otherwise the scenario fails.
     #[serde(default)]
     pub unknown_fields: bool,
@@ -83,6 +92,80 @@ fn once() -> usize {
 
 fn default_content_type() -> String {
     "text/plain; charset=utf-8".into()
+}
+
+/// What the operator of a scenario allows.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Policy {
+    /// Whether a person may be asked about a message that is not known yet.
+    pub hold: bool,
+    /// Whether a body may be HTML.
+    pub html: bool,
+    /// Whom mail may go to; without it, anybody.
+    pub recipients: Option<Vec<Pattern>>,
+    /// How long an approval may stay undecided.
+    pub pending_hours: i64,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { hold: true, html: true, recipients: None, pending_hours: 72 }
+    }
+}
+
+impl Policy {
+    fn as_text(&self) -> String {
+        let Policy { hold, html, recipients, pending_hours } = self;
+        let recipients =
+            recipients.as_ref().map(|list| list.iter().map(Pattern::as_str).collect::<Vec<_>>().join(" "));
+        let recipients = recipients.unwrap_or_else(|| "anybody".into());
+        format!("hold {hold}, html {html}, to {recipients}, {pending_hours} h")
+    }
+
+    pub(crate) fn as_host(&self) -> approval::Policy {
+        let Policy { hold, html, recipients, pending_hours } = self.clone();
+        approval::Policy { hold, html, recipients, pending_ms: pending_hours * HOUR_MS }
+    }
+}
+
+/// How an attempt to hand a message over ends.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Attempt {
+    /// It is taken.
+    Sent,
+    /// It is refused, and will be.
+    Refused,
+    /// It is refused for now.
+    Later,
+    /// The answer is lost.
+    Lost,
+}
+
+impl Attempt {
+    pub(crate) fn outcome(self) -> Outcome {
+        let refused =
+            |again| Outcome::NotSent { why: "refused, as rehearsed".into(), again, rejected: vec![] };
+        match self {
+            Attempt::Sent => Outcome::Sent { said: "taken, as rehearsed".into() },
+            Attempt::Refused => refused(false),
+            Attempt::Later => refused(true),
+            Attempt::Lost => Outcome::Uncertain { why: "lost, as rehearsed".into() },
+        }
+    }
+}
+
+/// What a person changes in a message.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Edit {
+    /// Another subject.
+    pub subject: Option<String>,
+    /// Another body.
+    pub body: Option<String>,
+    /// Recipients it shall not go to.
+    pub remove: Vec<String>,
 }
 
 /// A message in the mailbox of a scenario.
@@ -134,6 +217,14 @@ pub enum Step {
         /// Decides on another digest than the one shown.
         stale: bool,
     },
+    /// `{"edit": {"subject": "…", "body": "…", "remove": ["…"]}}`: the person changes the message of the latest approval.
+    Edit(Edit),
+    /// `"take back"`: the person takes the latest yes back.
+    TakeBack,
+    /// `{"resolve": "sent"}`, `"not_sent"` or `"resend"`: the person says what is to become of the message of the latest approval.
+    Resolve(Resolution),
+    /// `{"policy": {…}}`: the operator allows something else from now on.
+    Policy(Policy),
     /// `{"advance": "5m"}`: time passes; `s`, `m`, `h` and `d` are known.
     Advance(i64),
     /// `"expire"`: so much time passes that every approval is over.
@@ -159,8 +250,8 @@ pub enum Step {
 }
 
 /// For who has written another.
-const STEPS: &str = "\"approve\", \"decline\", \"expire\", \"restart\", \"resume\", \"cancel\", \"backendError\", \
-                     {\"advance\": \"5m\"}, {\"crashAfter\": 1}, {\"backendError\": 2}, {\"mail\": […]}, {\"grant\": […]}, \
+const STEPS: &str = "\"approve\", \"decline\", \"take back\", \"expire\", \"restart\", \"resume\", \"cancel\", \
+                     \"backendError\", {\"edit\": {…}}, {\"resolve\": \"sent\"}, {\"policy\": {…}}, {\"advance\": \"5m\"}, {\"crashAfter\": 1}, {\"backendError\": 2}, {\"mail\": […]}, {\"grant\": […]}, \
                      {\"revoke\": […]} and {\"deny\": […]}";
 
 impl TryFrom<Value> for Step {
@@ -176,6 +267,7 @@ impl TryFrom<Value> for Step {
                 "approve, no resume" => decide(Verdict::Approve, true, false),
                 "decline, no resume" => decide(Verdict::Decline, true, false),
                 "approve stale" => decide(Verdict::Approve, false, true),
+                "take back" => Ok(Step::TakeBack),
                 "expire" => Ok(Step::Expire),
                 "restart" => Ok(Step::Restart),
                 "resume" => Ok(Step::Resume),
@@ -189,6 +281,13 @@ impl TryFrom<Value> for Step {
         let count = || what.as_u64().map(|number| number as usize).ok_or_else(unknown);
         let capabilities = || serde_json::from_value(what.clone()).map_err(|error| error.to_string());
         match name.as_str() {
+            "edit" => serde_json::from_value(what.clone()).map(Step::Edit).map_err(|error| error.to_string()),
+            "resolve" => {
+                serde_json::from_value(what.clone()).map(Step::Resolve).map_err(|error| error.to_string())
+            }
+            "policy" => {
+                serde_json::from_value(what.clone()).map(Step::Policy).map_err(|error| error.to_string())
+            }
             "advance" => what.as_str().and_then(duration).map(Step::Advance).ok_or_else(unknown),
             "crashAfter" => count().map(Step::CrashAfter),
             "backendError" => count().map(Step::BackendError),
@@ -223,6 +322,22 @@ impl fmt::Display for Step {
                 let stale = if *stale { " what was not shown" } else { "" };
                 write!(f, "{name}{stale}{}", if *no_resume { ", no resume" } else { "" })
             }
+            Step::Edit(Edit { subject, body, remove }) => {
+                let subject = subject.as_ref().map(|subject| format!(" subject {subject}"));
+                let body = body.as_ref().map(|body| format!(" body {body}"));
+                let removed: String = remove.iter().map(|address| format!(" without {address}")).collect();
+                write!(f, "edit{}{}{removed}", subject.unwrap_or_default(), body.unwrap_or_default())
+            }
+            Step::TakeBack => f.write_str("take back"),
+            Step::Resolve(resolution) => {
+                let name = match resolution {
+                    Resolution::Sent => "sent",
+                    Resolution::NotSent => "not sent",
+                    Resolution::Resend => "resend",
+                };
+                write!(f, "resolve {name}")
+            }
+            Step::Policy(policy) => write!(f, "policy {}", policy.as_text()),
             Step::Advance(by) => write!(f, "advance {} s", by / 1000),
             Step::Expire => f.write_str("expire"),
             Step::CrashAfter(calls) => write!(f, "crash after call {calls}"),

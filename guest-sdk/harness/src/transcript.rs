@@ -3,12 +3,13 @@
 //! Ids are numbered in the order they appear, times are given as seconds since the start, and digests are left out: what
 //! remains changes only when the behaviour does.
 
+use countersign::approval::outbox::State;
 use countersign::approval::{Binding, BodyKind};
 use countersign::host::View;
 use countersign::intent::Status;
 use countersign::journal::{Answer, Entry};
 use countersign::refusals::{Error, Result};
-use countersign::store::{Sent, Stored};
+use countersign::store::{Outgoing, Sent, Stored};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -73,7 +74,8 @@ impl Transcript {
         }
     }
 
-    fn approval(&mut self, stored: &Stored) {
+    /// What a person is shown.
+    pub fn approval(&mut self, stored: &Stored) {
         let approval = &stored.approval;
         let binding = match approval.binding {
             Binding::Exact => "exact",
@@ -82,7 +84,7 @@ impl Transcript {
             Binding::Question => "question",
         };
         self.inner(&format!("{} {binding}", approval.id));
-        if let Some(action) = &approval.action {
+        if let Some(action) = approval.leaving() {
             self.inner(&format!("  from {}", action.from));
             for (name, list) in [("to", &action.to), ("cc", &action.cc), ("bcc", &action.bcc)] {
                 if !list.is_empty() {
@@ -124,6 +126,17 @@ impl Transcript {
             let recipients: Vec<_> = action.recipients().collect();
             let (id, recipients) = (&sent.id, recipients.join(", "));
             self.inner(&format!("{id} to {recipients}: {}: {}", action.subject, action.body));
+        }
+    }
+
+    /// What was signed and has not left.
+    pub fn unsent(&mut self, outbox: &[Outgoing]) {
+        for message in outbox.iter().rev().filter(|message| message.state != State::Sent) {
+            let attempts = match message.attempts {
+                0 => String::new(),
+                attempts => format!(" after attempt {attempts}"),
+            };
+            self.line(&format!("outbox {} {}{attempts}", message.approval, message.state.name()));
         }
     }
 
