@@ -11,9 +11,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// How many values a notice lists; of the others it says how many they are.
-pub const LISTED_MAX: usize = 10;
+const LISTED_MAX: usize = 10;
 /// The longest value a notice lists, in characters.
-pub const VALUE_CHARS_MAX: usize = 100;
+const VALUE_CHARS_MAX: usize = 100;
 /// From how many lines on a body is said to be long.
 const LINES_NOTICED: usize = 40;
 /// From how many bytes on a body is said to be long.
@@ -34,8 +34,7 @@ pub struct Notice {
     pub flag: Flag,
     /// It in the host's words, one line. What it quotes is written so that it can be printed as it stands.
     pub text: String,
-    /// What it is about, such as addresses, hosts or fields: the first [`LISTED_MAX`], each cut to [`VALUE_CHARS_MAX`] characters.
-    /// They are foreign, as they stand in the message.
+    /// What it is about, such as addresses, hosts or fields: the first ten, each cut to 100 characters. They are foreign, as they stand in the message.
     pub values: Vec<String>,
 }
 
