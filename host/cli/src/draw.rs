@@ -97,18 +97,24 @@ fn marked(mark: &str, text: &str) -> String {
     rows(mark, &line(text), COLUMNS)
 }
 
-/// One line of text that can be printed, on as many rows as it needs.
+/// One line of text that can be printed, on as many rows as it needs. A word that does not fit begins the next one.
 fn rows(mark: &str, text: &str, columns: usize) -> String {
     let mut out = format!("  {mark} ");
     let mut column = out.len();
+    // Where a word begins in this row, and in which column.
+    let mut word = None;
     for c in text.chars() {
         let wide = columns_of(c);
         if column + wide > columns && !is_mark(c) {
-            out += "\n  + ";
-            column = 4;
+            let (at, begins) = word.take().unwrap_or((out.len(), column));
+            out.insert_str(at, "\n  + ");
+            column = 4 + column - begins;
         }
         out.push(c);
         column += wide;
+        if c == ' ' {
+            word = Some((out.len(), column));
+        }
     }
     out + "\n"
 }
@@ -242,6 +248,13 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_does_not_fit_begins_the_next_row() {
+        let text = format!("{} whole {}", "a".repeat(COLUMNS - 10), "b".repeat(COLUMNS));
+        let (a, b, rest) = ("a".repeat(COLUMNS - 10), "b".repeat(COLUMNS - 4), "b".repeat(4));
+        assert_eq!(block(&text), format!("  | {a} \n  + whole \n  + {b}\n  + {rest}\n"));
+    }
+
+    #[test]
     fn a_mark_is_not_torn_from_its_letter() {
         let long = format!("{}e\u{301}x", "a".repeat(COLUMNS - 5));
         assert_eq!(block(&long).lines().nth(1), Some("  + x"));
@@ -256,7 +269,7 @@ mod tests {
             "status": forged, "items": [entry], "actions": [entry]
         }));
         let mut lines = card.lines();
-        assert!(lines.next().is_some_and(|line| line.starts_with("[result] xxx")));
+        assert!(lines.next().is_some_and(|line| line.starts_with("[result] ")));
         for line in lines {
             assert!(
                 ["  | ", "  + ", "  1 % ", "  - ", "  > "].iter().any(|mark| line.starts_with(mark)),

@@ -11,9 +11,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// How many values a notice lists; of the others it says how many they are.
-pub const LISTED_MAX: usize = 10;
+const LISTED_MAX: usize = 10;
 /// The longest value a notice lists, in characters.
-pub const VALUE_CHARS_MAX: usize = 100;
+const VALUE_CHARS_MAX: usize = 100;
 /// From how many lines on a body is said to be long.
 const LINES_NOTICED: usize = 40;
 /// From how many bytes on a body is said to be long.
@@ -34,8 +34,7 @@ pub struct Notice {
     pub flag: Flag,
     /// It in the host's words, one line. What it quotes is written so that it can be printed as it stands.
     pub text: String,
-    /// What it is about, such as addresses, hosts or fields: the first [`LISTED_MAX`], each cut to [`VALUE_CHARS_MAX`] characters.
-    /// They are foreign, as they stand in the message.
+    /// What it is about, such as addresses, hosts or fields: the first ten, each cut to 100 characters. They are foreign, as they stand in the message.
     pub values: Vec<String>,
 }
 
@@ -271,8 +270,8 @@ fn host(text: &str) -> &str {
     let end = |c: char| is_blank(c) || "/?#\"'<>)];\\".contains(c);
     let host = text.split(end).next().unwrap_or_default().trim_end_matches(['.', ',']);
     let host = host.rsplit('@').next().unwrap_or_default();
-    // A port is not part of the name.
-    host.split(':').next().unwrap_or_default()
+    // A port is not part of the name, nor is the number of a link. An address has colons of its own.
+    host.strip_prefix('[').unwrap_or_else(|| host.split([':', '[']).next().unwrap_or_default())
 }
 
 /// The host the text of a link names, where the link leads to another.
@@ -444,6 +443,17 @@ fn gaps(text: &str) -> Vec<usize> {
     gaps
 }
 
+/// The text of a body without the numbers behind its links.
+fn without_numbers(body: &Rendered) -> String {
+    let (mut out, mut rest) = (String::new(), body.text.as_str());
+    for number in 1..=body.links.len() {
+        let Some((before, after)) = rest.split_once(&format!("[{number}]")) else { break };
+        out.push_str(before);
+        rest = after;
+    }
+    out + rest
+}
+
 /// What the agent says of the message, beside the message it would send. What a person changed is said elsewhere.
 fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body: &Rendered) {
     let details = &approval.words.details;
@@ -453,8 +463,9 @@ fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body:
         let text = &rendered.as_ref().unwrap_or(body).text;
         let end = preview.trim_end();
         let shown = end.strip_suffix("...").or(end.strip_suffix('…')).unwrap_or(end).trim_end();
-        // An agent knows the source of its HTML, and may quote that.
-        match [text, &asked.body].into_iter().find(|text| text.starts_with(shown)) {
+        let plain = without_numbers(rendered.as_ref().unwrap_or(body));
+        // An agent knows the source of its HTML, and may quote that; it knows nothing of the numbers of links.
+        match [&plain, text, &asked.body].into_iter().find(|text| text.starts_with(shown)) {
             None => {
                 let text = "The agent's preview is not how the message begins.";
                 found.push(Notice::plain(Flag::PreviewDiffers, text));
@@ -635,10 +646,11 @@ mod tests {
 
     #[test]
     fn hosts_a_text_links_to_are_listed() {
-        let text = "see https://Evil.example:8080/?q=1, (www.x.org) and mailto:a@b.c; http://y.z. ftp:////u@w.v\\x https://";
+        let text = "see https://Evil.example:8080/?q=1, (www.x.org) and mailto:a@b.c; http://y.z. ftp:////u@w.v\\x https:// \
+             http://[::1]:80/ www.q.r[1]";
         let found = body(text);
         assert_eq!(told(&found).0, [Flag::Links]);
-        assert_eq!(found[0].values, ["b.c", "evil.example", "w.v", "www.x.org", "y.z"]);
+        assert_eq!(found[0].values, ["::1", "b.c", "evil.example", "w.v", "www.q.r", "www.x.org", "y.z"]);
     }
 
     #[test]
@@ -710,6 +722,16 @@ mod tests {
         for shown in ["Attached is the Quarterly", "Hello", "Attached is the quarterly report......"] {
             assert_eq!(told(&preview(shown)).0, [Flag::PreviewDiffers], "{shown}");
         }
+        let linked = Action {
+            body: "<a href=\"http://a.b\">Hello</a> Ada, hi".into(),
+            body_kind: BodyKind::Html,
+            ..plain()
+        };
+        let found = of(linked, json!({ "preview": "Hello Ada..." }));
+        assert_eq!(
+            found.last().unwrap().text,
+            "The agent's preview shows 9 of 13 characters; the rest is in the message."
+        );
         let page = Action { body: "<p>Hello</p><p>Ada</p>".into(), body_kind: BodyKind::Html, ..plain() };
         for shown in ["Hello...", "<p>Hello</p>..."] {
             assert!(told(&of(page.clone(), json!({ "preview": shown }))).0.contains(&Flag::PreviewGap));
