@@ -149,3 +149,56 @@ pub(super) fn append(
         .execute(params![seq as i64, at_ms, kind, body, hash.0])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approval::Verdict;
+
+    /// A chain of so many entries, on a database that can be tampered with.
+    async fn chain(length: usize) -> Store {
+        let store = Store::in_memory().unwrap();
+        let write = move |db: &Connection| {
+            for number in 0..length {
+                let whose = Whose { tenant: "main", user: Some("local") };
+                let approval = format!("appr_{number}");
+                let (verdict, digest) = (Verdict::Approve, Digest::of(approval.as_bytes()));
+                let fact = Fact::Decide { approval: &approval, verdict, digest, by: "me" };
+                append(db, number as i64, whose, &fact)?;
+            }
+            Ok(())
+        };
+        store.write(write).await.unwrap();
+        store
+    }
+
+    async fn tamper(store: &Store, sql: &'static str) -> Option<u64> {
+        store.write(move |db| Ok(db.execute(sql, [])?)).await.unwrap();
+        store.audit(None).unwrap().broken.map(|broken| broken.seq)
+    }
+
+    #[tokio::test]
+    async fn every_way_to_tamper_with_a_row_is_found_at_that_row() {
+        assert_eq!(chain(10_000).await.audit(None).unwrap().entries, 10_000);
+        for (sql, found) in [
+            ("UPDATE audit SET body = replace(body, 'appr_4', 'appr_5') WHERE seq = 5", 5),
+            ("UPDATE audit SET body = body || ' ' WHERE seq = 5", 5),
+            ("UPDATE audit SET kind = 'edit' WHERE seq = 5", 5),
+            ("UPDATE audit SET at_ms = 0 WHERE seq = 5", 5),
+            ("UPDATE audit SET hash = zeroblob(32) WHERE seq = 5", 5),
+            ("DELETE FROM audit WHERE seq = 5", 5),
+            ("DELETE FROM audit WHERE seq <= 5", 1),
+            ("UPDATE audit SET seq = -seq WHERE seq IN (5)", 1),
+        ] {
+            assert_eq!(tamper(&chain(20).await, sql).await, Some(found), "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_was_cut_off_is_found_by_whoever_kept_the_head() {
+        let store = chain(20).await;
+        let head = store.audit_head().unwrap();
+        assert_eq!(tamper(&store, "DELETE FROM audit WHERE seq = 20").await, None);
+        assert_eq!(store.audit(Some(head)).unwrap().broken.unwrap().seq, 20);
+    }
+}

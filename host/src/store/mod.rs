@@ -323,4 +323,32 @@ mod tests {
         });
         assert_eq!(count.unwrap(), 2);
     }
+
+    #[test]
+    fn a_database_of_version_1_becomes_what_a_new_one_is() {
+        let made = |sql: &str| {
+            let mut db = Connection::open_in_memory().unwrap();
+            if !sql.is_empty() {
+                db.execute_batch(sql).unwrap();
+                db.execute("INSERT INTO meta VALUES ('latest_ms', 7), ('sent', 1)", []).unwrap();
+                db.pragma_update(None, "user_version", 1).unwrap();
+            }
+            migrate(&mut db).unwrap();
+            db
+        };
+        let columns = |db: &Connection| -> Vec<String> {
+            let sql = "SELECT t.name || '.' || c.name || ' ' || c.type FROM sqlite_schema t, pragma_table_info(t.name) c \
+                       WHERE t.type = 'table' ORDER BY 1";
+            db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let indexes = |db: &Connection| -> Vec<String> {
+            let sql = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1";
+            db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let (old, new) = (made(include_str!("version-1.sql")), made(""));
+        assert_eq!(columns(&old), columns(&new));
+        assert_eq!(indexes(&old), indexes(&new));
+        let policy: String = old.query_row("SELECT text FROM policy", [], |row| row.get(0)).unwrap();
+        assert_eq!(policy, serde_json::to_string(&crate::approval::Policy::default()).unwrap());
+    }
 }
