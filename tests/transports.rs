@@ -39,6 +39,13 @@ fn letter(body: &str, to: &[&str]) -> Parcel {
     Parcel { from: FROM.into(), recipients: action.to, bytes }
 }
 
+/// A message of nothing but dots, which all ways treat in some way of their own.
+fn dots(to: &[&str]) -> Parcel {
+    let bytes = b"From: ada@example.test\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <1@example.test>\r\n\
+        To: bob@example.test\r\n\r\n.\r\n..\r\n. x\r\n...\r\n\r\n.\r\n";
+    Parcel { bytes: bytes.to_vec(), ..letter("", to) }
+}
+
 /// Mail is lines: where the last one has no end, the way gives it one.
 fn as_lines(parcel: &Parcel) -> Vec<u8> {
     let mut bytes = parcel.bytes.clone();
@@ -211,10 +218,12 @@ fn the_signed_bytes_arrive_in_a_mailbox() {
     let lmtp = dovecot.lmtp.to_string();
     let arguments = ["--user", USER, "--password", PASSWORD, "--lmtp", &lmtp];
     let Some(server) = MailServer::with(Tls::Starttls, Shows::Localhost, &arguments) else { return };
-    let bodies = ["", "Hello", "Hello\n", "a\r\nb\r", BODY, &"ü wide ".repeat(500), &".\n".repeat(3_000)];
+    let bodies =
+        ["dots", "", "Hello", "Hello\n", "a\r\nb\r", BODY, &"ü wide ".repeat(500), &".\n".repeat(3_000)];
     for (n, body) in bodies.into_iter().enumerate() {
         let name = format!("bob{n}");
-        let parcel = letter(body, &[&format!("{name}@example.test")]);
+        let to = format!("{name}@example.test");
+        let parcel = if body == "dots" { dots(&[&to]) } else { letter(body, &[&to]) };
         let outcome = send(server.submission(), &parcel);
         assert_eq!(outcome, Outcome::Sent { said: format!("250 2.0.0 taken as {}", n + 1) });
         let mailbox = dovecot.mailbox(&name);
@@ -489,9 +498,10 @@ fn msmtp_hands_over_what_was_signed() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let words = ["/usr/bin/msmtp", "-C", file.to_str().unwrap(), "-i", "-f", "{from}"];
     let program = Program { command: words.map(str::to_owned).to_vec(), timeout: Duration::from_secs(60) };
-    let bodies = [BODY, "Hello", "a\r\nb\r", "x\n\n\n"];
+    let bodies = ["dots", BODY, "Hello", "a\r\nb\r", "x\n\n\n"];
     for (n, body) in bodies.into_iter().enumerate() {
-        let parcel = letter(body, &["-bob@example.test", "eve@example.test"]);
+        let to = ["-bob@example.test", "eve@example.test"];
+        let parcel = if body == "dots" { dots(&to) } else { letter(body, &to) };
         let outcome = run(program.clone(), &parcel);
         assert_eq!(class(&outcome), "sent", "{outcome:?}");
         assert_eq!(server.received()[n], as_lines(&parcel), "{body:?}");
