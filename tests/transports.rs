@@ -298,6 +298,21 @@ fn mail_leaves_only_over_a_connection_that_shows_the_right_certificate() {
 }
 
 #[test]
+fn the_words_of_a_server_are_kept_unless_they_repeat_the_password() {
+    let Some(mut server) = MailServer::start() else { return };
+    let mut why = |fault: &str| {
+        server.fault(fault);
+        never(send(server.submission(), &letter("Hello", &["bob@example.test"])))
+    };
+    assert_eq!(why("mail 550"), "MAIL FROM: the server said 550 said on request");
+    assert_eq!(why("mail echo"), "MAIL FROM: the server said 550 (words that repeat the password)");
+    assert_eq!(why("auth echo"), "the server refused name or password: 550");
+    assert_eq!(why("dot 554"), "the message: the server said 554 said on request");
+    let long = why("dot wordy");
+    assert!(long.starts_with("the message: the server said 554 xxx") && long.len() < 350, "{long}");
+}
+
+#[test]
 fn what_is_said_before_tls_is_not_believed_within_it() {
     // Somebody on the way appends to the last answer in plain text. Read ahead, it would be taken for the first within TLS.
     let Some(mut server) = MailServer::start() else { return };
