@@ -97,6 +97,8 @@ class Server(SMTP):
             return b"250 \xff\xfe"
         if action == "long":
             return text[:3] + b" " + b"x" * 10_000
+        if action == "wordy":
+            return (b"554-" + b"x" * 900 + b"\r\n") * 10 + b"554 at last"
         if action == "endless":
             for _ in range(10_000):
                 if self._writer.is_closing():

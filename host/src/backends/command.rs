@@ -1,8 +1,9 @@
 //! Hands a signed message to a program, as `sendmail` takes it.
 //!
 //! The program gets the recipients as arguments and the message on its standard input, with the line ends of this system: that
-//! is what `sendmail` and everything that has taken its place reads, and makes CRLF of again. Given CRLF, some of them send
-//! CR CR LF. A letter has neither a lone CR nor a lone LF, so that nothing is lost, and what arrives is what was signed.
+//! is what `sendmail` and everything that has taken its place reads, and makes CRLF of again. Given CRLF, `msmtp` sends the
+//! same, but `nullmailer` keeps each CR and adds its own. There is no lone CR and no lone LF in what is sent, so that nothing
+//! is lost, and what arrives is what was signed.
 //!
 //! Its exit code is all that is known of what it did, see `sysexits.h`. What it prints is hostile: it is read to the end, so
 //! that it never has to wait, and little of it is kept.

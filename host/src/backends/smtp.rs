@@ -87,16 +87,18 @@ impl Stop {
 
 /// Why a command did not get the answer it needs.
 enum Trouble {
-    /// The server said no. `passes` is whether it said so for now only.
-    Refused { words: String, passes: bool },
-    /// Anything else.
+    /// The server said no.
+    Refused { code: Code, words: String },
+    /// Anything else. `passes` is whether another attempt may do better.
     Broken { why: String, passes: bool },
 }
 
 impl Trouble {
     fn at(self, step: &str) -> Stop {
         let (why, again) = match self {
-            Trouble::Refused { words, passes } => (format!("the server said {}", cut(&words)), passes),
+            Trouble::Refused { code, words } => {
+                (format!("the server said {}", words_of(code, &words)), is_for_now(code))
+            }
             Trouble::Broken { why, passes } => (cut(&why), passes),
         };
         Stop { why: format!("{step}: {why}"), again, rejected: Vec::new() }
@@ -111,7 +113,7 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         if let Some(code) = error.status() {
             let words = error.source().map(ToString::to_string).unwrap_or_default();
-            return Trouble::Refused { words: words_of(code, &words), passes: error.is_transient() };
+            return Trouble::Refused { code, words };
         }
         let fault = tls_fault(&error);
         let passes = fault.as_ref().map_or(!error.is_client() && !error.is_tls(), |(_, passes)| *passes);
@@ -140,7 +142,12 @@ fn cut(text: &str) -> String {
 }
 
 fn words_of(code: Code, words: &str) -> String {
-    format!("{code} {words}").trim_end().to_owned()
+    cut(format!("{code} {words}").trim_end())
+}
+
+/// 4xx says no for now, 5xx for good.
+fn is_for_now(code: Code) -> bool {
+    code.severity == Severity::TransientNegativeCompletion
 }
 
 impl Smtp {
@@ -306,7 +313,7 @@ impl Dialogue {
             Err(_) => Trouble::silence(self.limit),
         };
         Err(match trouble {
-            Trouble::Refused { words, passes } => Trouble::Refused { words: self.hide(words), passes },
+            Trouble::Refused { code, words } => Trouble::Refused { code, words: self.hide(words) },
             Trouble::Broken { why, passes } => Trouble::Broken { why: self.hide(why), passes },
         })
     }
@@ -370,9 +377,9 @@ impl Dialogue {
             };
             match self.ask(Rcpt::new(parsed, vec![])).await {
                 Ok(_) => {}
-                Err(Trouble::Refused { words, passes }) => {
-                    again &= passes;
-                    rejected.push(Rejected { address: address.clone(), why: cut(&words) });
+                Err(Trouble::Refused { code, words }) => {
+                    again &= is_for_now(code);
+                    rejected.push(Rejected { address: address.clone(), why: words_of(code, &words) });
                 }
                 Err(trouble) => {
                     let stop = trouble.at("RCPT TO");
@@ -390,14 +397,15 @@ impl Dialogue {
 
     /// Sends the message. From here on it may have been taken, whatever happens.
     async fn hand_over(mut self, parcel: &Parcel) -> Outcome {
-        // The library ends what it is given with the CRLF of the last line and the dot.
+        // The library writes the CRLF of the last line together with the dot. Where the bytes have none, it is added: SMTP
+        // knows no message that does not end in one, RFC 5321, 4.1.1.4.
         let bytes = parcel.bytes.strip_suffix(b"\r\n").unwrap_or(&parcel.bytes);
         let answer = timeout(self.limit, self.connection.message(bytes)).await;
         let answer = self.heard(answer).and_then(|answer| agrees(answer, Severity::PositiveCompletion));
         match answer {
             Ok(answer) => {
                 let words = answer.message().collect::<Vec<_>>().join(" ");
-                let said = cut(&self.hide(words_of(answer.code(), &words)));
+                let said = words_of(answer.code(), &self.hide(words));
                 self.quit().await;
                 Outcome::Sent { said }
             }
@@ -427,9 +435,9 @@ impl Dialogue {
 /// A refused login, without the server's words: there they are most likely to repeat what they were told.
 fn refused_login(trouble: Trouble) -> Stop {
     match trouble {
-        Trouble::Refused { words, passes } => {
-            let code: String = words.chars().take(3).collect();
-            Stop { again: passes, ..Stop::never(format!("the server refused name or password: {code}")) }
+        Trouble::Refused { code, .. } => {
+            let why = format!("the server refused name or password: {code}");
+            Stop { again: is_for_now(code), ..Stop::never(why) }
         }
         Trouble::Broken { passes: true, .. } => {
             Stop { again: true, ..Stop::never("logging in: there was no answer, or none that can be read") }
@@ -642,9 +650,10 @@ mod tests {
         #[test]
         fn every_letter_travels_unchanged(
             subject in "\\PC{0,300}", body in "(\\PC|[.\r\n\t =]){0,1500}", name in "[a-z]{1,60}",
+            recipients in 1..12,
         ) {
             let mut action = crate::approval::Action { subject, body, ..sample() };
-            action.to = (0..40).map(|n| format!("{name}{n}@example.com")).collect();
+            action.to = (0..recipients).map(|n| format!("{name}{n}@example.com")).collect();
             let bytes = letter::render(&action, "id@example.com", 0).unwrap();
             prop_assert_eq!(check(&parcel(bytes)).err(), None);
         }
