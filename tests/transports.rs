@@ -46,15 +46,6 @@ fn dots(to: &[&str]) -> Parcel {
     Parcel { bytes: bytes.to_vec(), ..letter("", to) }
 }
 
-/// Mail is lines: where the last one has no end, the way gives it one.
-fn as_lines(parcel: &Parcel) -> Vec<u8> {
-    let mut bytes = parcel.bytes.clone();
-    if !bytes.ends_with(b"\r\n") {
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes
-}
-
 fn deliver(way: &dyn Transport, parcel: &Parcel) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async { way.deliver(parcel).await })
@@ -208,7 +199,7 @@ fn what_a_server_does_at_each_step_has_one_meaning() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let one = as_lines(&letter(BODY, &["bob@example.test"]));
+    let one = letter(BODY, &["bob@example.test"]).bytes;
     assert_eq!(server.received()[0], one);
 }
 
@@ -230,7 +221,7 @@ fn the_signed_bytes_arrive_in_a_mailbox() {
         assert_eq!(mailbox.len(), 1, "{name}");
         // On disk lines end in LF, and what Dovecot has to say stands in front.
         let stored = String::from_utf8(mailbox[0].clone()).unwrap().replace('\n', "\r\n");
-        let signed = String::from_utf8(as_lines(&parcel)).unwrap();
+        let signed = String::from_utf8(parcel.bytes).unwrap();
         let front = stored.strip_suffix(&signed).unwrap_or_else(|| panic!("{stored}\nis not\n{signed}"));
         for line in front.lines().filter(|line| !line.starts_with(['\t', ' '])) {
             let name = line.split(':').next().unwrap();
@@ -335,7 +326,7 @@ fn plain_text_is_for_this_machine_and_without_a_password() {
     assert!(never(send(elsewhere, &parcel)).contains("only over TLS"));
     assert_eq!(server.received().len(), 0);
     assert_eq!(class(&send(server.submission(), &parcel)), "sent");
-    assert_eq!(server.received(), [as_lines(&parcel)]);
+    assert_eq!(server.received(), [parcel.bytes]);
 }
 
 #[test]
@@ -520,7 +511,7 @@ fn msmtp_hands_over_what_was_signed() {
         let parcel = if body == "dots" { dots(&to) } else { letter(body, &to) };
         let outcome = run(program.clone(), &parcel);
         assert_eq!(class(&outcome), "sent", "{outcome:?}");
-        assert_eq!(server.received()[n], as_lines(&parcel), "{body:?}");
+        assert_eq!(server.received()[n], parcel.bytes, "{body:?}");
         assert_eq!(server.envelopes()[n]["to"], serde_json::json!(parcel.recipients));
     }
     let refused = run(program, &letter("Hello", &["never@example.test"]));

@@ -44,17 +44,57 @@ pub fn render(action: &Action, message_id: &str, decided: Millis) -> anyhow::Res
     }
     // Lines end in CRLF on the wire. A body that has carriage returns of its own travels as base64, so that each of
     // them arrives.
-    let encoding = match action.body.contains('\r') {
-        true => ContentTransferEncoding::Base64,
-        false => ContentTransferEncoding::QuotedPrintable,
+    let (encoding, text) = match action.body.contains('\r') {
+        true => (ContentTransferEncoding::Base64, action.body.clone()),
+        false => (ContentTransferEncoding::QuotedPrintable, action.body.replace('\n', "\r\n")),
     };
-    let body = Body::new_with_encoding(action.body.clone().into_bytes(), encoding)
+    let body = Body::new_with_encoding(text.into_bytes(), encoding)
         .map_err(|_| anyhow::anyhow!("the body cannot be encoded"))?;
     let kind = match action.body_kind {
         BodyKind::Text => ContentType::TEXT_PLAIN,
         BodyKind::Html => ContentType::TEXT_HTML,
     };
-    Ok(builder.header(MIME_VERSION_1_0).header(kind).body(body)?.formatted())
+    let mut message = builder.header(MIME_VERSION_1_0).header(kind).body(body)?;
+    // The library writes them on one line, and lines of more than 998 bytes do not travel, RFC 5321, 4.5.3.1.6.
+    for (name, list) in [("To", &action.to), ("Cc", &action.cc)] {
+        if !list.is_empty() {
+            let (name, text) = (HeaderName::new_from_ascii_str(name), list.join(", "));
+            let folded = list.join(",\r\n ");
+            message.headers_mut().insert_raw(HeaderValue::dangerous_new_pre_encoded(name, text, folded));
+        }
+    }
+    let mut bytes = message.formatted();
+    if encoding == ContentTransferEncoding::QuotedPrintable {
+        bytes = without_lone_dots(bytes);
+    }
+    end_line(&mut bytes, encoding == ContentTransferEncoding::Base64);
+    Ok(bytes)
+}
+
+/// A line that is a single dot ends a message for some programs; RFC 2049, 3 writes it as `=2E`.
+fn without_lone_dots(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = String::from_utf8(bytes) else { unreachable!("a letter is ASCII") };
+    // Twice, as two such lines share a line break.
+    text.replace("\r\n.\r\n", "\r\n=2E\r\n").replace("\r\n.\r\n", "\r\n=2E\r\n").into_bytes()
+}
+
+/// Ends the last line. A mail server would, and what arrives would then not be what was signed: a body that does not end
+/// in a line break gets one in front of which stands a `=`, which takes it back.
+fn end_line(bytes: &mut Vec<u8>, is_base64: bool) {
+    if bytes.ends_with(b"\r\n") {
+        return;
+    }
+    if !is_base64 {
+        let line = bytes.len() - bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        // RFC 2045, 6.7: no line has more than 76 characters, and `=XX` is not cut.
+        if line >= 76 {
+            let last = if bytes[bytes.len() - 3] == b'=' { 3 } else { 1 };
+            let at = bytes.len() - last;
+            bytes.splice(at..at, *b"=\r\n");
+        }
+        bytes.push(b'=');
+    }
+    bytes.extend_from_slice(b"\r\n");
 }
 
 /// The Subject header, encoded here and not by the library: text that looks like an encoded word must arrive as that
@@ -202,6 +242,12 @@ mod tests {
             let parsed = parse(&bytes(&action), &action).unwrap();
             prop_assert_eq!(parsed.differs(&action), Vec::<&str>::new(), "{}", String::from_utf8_lossy(&bytes(&action)));
             prop_assert_eq!(parsed.digest(), action.digest());
+            let bytes = bytes(&action);
+            prop_assert!(bytes.ends_with(b"\r\n"));
+            let body = &bytes[bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap()..];
+            prop_assert!(body.split(|b| *b == b'\n').all(|line| line.len() <= 77));
+            prop_assert!(!body.windows(5).any(|w| w == b"\r\n.\r\n"));
+            prop_assert!(bytes.split(|b| *b == b'\n').all(|line| line.len() <= 999));
         }
     }
 }
