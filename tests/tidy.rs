@@ -66,6 +66,11 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("engine", &["crate::store", "crate::backends", "crate::host", "crate::config", "rusqlite"]),
     ("backends", &["crate::engine", "crate::host", "wasmtime", "rusqlite"]),
     ("store", &["crate::engine", "crate::backends", "crate::host", "wasmtime"]),
+    (
+        "audit.rs",
+        &["crate::store", "crate::engine", "crate::tools", "crate::journal", "crate::host", "rusqlite"],
+    ),
+    ("moment.rs", &["crate::"]),
     ("refusals", &["crate::"]),
     (
         "notify.rs",
@@ -204,7 +209,7 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
 #[test]
 fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::agent::{manifest, package};
-    use countersign::approval::{self, html, policy, words};
+    use countersign::approval::{self, html, outbox, policy, words};
     use countersign::backends::import;
     use countersign::engine::limits::{self, Limits};
     use countersign::tools::messages::rules;
@@ -230,6 +235,16 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ("JOURNAL_BYTES_MAX", &[journal::JOURNAL_BYTES_MAX as u64]),
         ("ASKS_PER_RUN_MAX", &[approval::ASKS_PER_RUN_MAX as u64]),
         ("PENDING_PER_AGENT_MAX", &[u64::from(approval::PENDING_PER_AGENT_MAX)]),
+        (
+            "REPEATS_MAX",
+            &[
+                u64::from(approval::REPEATS_MAX),
+                (approval::REPEATS_MS / policy::HOUR_MS / 24) as u64,
+                (approval::DECLINED_MS / policy::HOUR_MS) as u64,
+            ],
+        ),
+        ("ATTEMPTS_MAX", &[u64::from(outbox::ATTEMPTS_MAX), (outbox::BACKOFF_MS / 1000) as u64]),
+        ("PURGE_AGE_MS_MIN", &[(countersign::host::PURGE_AGE_MS_MIN / policy::HOUR_MS) as u64]),
         (
             "PENDING_MS",
             &[approval::PENDING_MS, policy::PENDING_MS_MAX, policy::STRICT_PENDING_MS_MAX]
