@@ -6,6 +6,7 @@ mod support;
 
 mod cli;
 mod crash;
+mod decisions;
 mod display;
 mod examples;
 mod first_agent;
@@ -17,6 +18,7 @@ mod languages;
 mod mail;
 mod matrix;
 mod notify;
+mod outbox;
 mod scenarios;
 mod templates;
 mod tidy;

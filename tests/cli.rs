@@ -289,6 +289,18 @@ fn every_verb_prints_what_its_schema_promises() {
     check("intent-list", cli.json(0, &["intent", "list"]));
     check("replay", cli.json(0, &["replay", &intent]));
     check("mailbox-sent", cli.json(0, &["mailbox", "sent"]));
+    check("outbox-list", cli.json(0, &["outbox", "list"]));
+    check("outbox-list", cli.json(0, &["outbox", "deliver"]));
+    check("outbox-show", cli.json(0, &["outbox", "show", &approval]));
+    let run = cli.json(3, &["run", agent, "send_report"]);
+    let edited = id(&run["approval"]["id"]);
+    check("approval-edit", cli.json(0, &["approval", "edit", &edited, "--subject", "Another"]));
+    check("audit-verify", cli.json(0, &["audit", "verify"]));
+    for line in cli.run(&["audit", "export"]).stdout.lines() {
+        check("audit-export", serde_json::from_str(line).unwrap());
+    }
+    check("intent-purge", cli.json(0, &["intent", "purge", "--older-than", "24h"]));
+    cli.json(0, &["intent", "cancel", &id(&run["intent"])]);
     check("inspect", cli.json(0, &["inspect", file]));
     check("explain", cli.json(0, &["explain", "TRAPPED"]));
     check("wit", cli.json(0, &["wit"]));

@@ -328,7 +328,7 @@ fn every_invariant_names_a_test_that_is_there() {
     let page = std::fs::read_to_string(workspace().join("host/ARCHITECTURE.md")).unwrap();
     let invariants = page.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut files = Vec::new();
-    for folder in ["host/src", "host/cli/src", "tests", "guest-sdk"] {
+    for folder in ["host/src", "host/tests", "host/cli/src", "tests", "guest-sdk"] {
         sources(&workspace().join(folder), &mut files);
     }
     let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();

@@ -1,0 +1,167 @@
+//! Mail that leaves by a real server, or by a real program, seen from the command line.
+
+use crate::support::servers::{MailServer, PASSWORD, USER};
+use crate::support::{Cli, Ended};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+
+/// A data folder whose mail leaves by this server, and an agent that can be told what to do.
+struct Office {
+    cli: Cli,
+    agent: String,
+    config: PathBuf,
+    server: Mutex<MailServer>,
+}
+
+impl Office {
+    fn open() -> Option<Office> {
+        let server = MailServer::start()?;
+        let cli = Cli::new();
+        let agent = cli.install("guest-script", "messages.send");
+        let config = cli.scratch().join("config.toml");
+        let text = format!(
+            "[users.local]\naddress = \"ada@example.test\"\n[users.local.send]\nby = \"smtp\"\nhost = \"localhost\"\n\
+             port = {}\nusername = \"{USER}\"\npassword_file = {:?}\nca_file = {:?}\ntimeout_seconds = 5\n",
+            server.port,
+            server.password_file(),
+            server.ca_file(),
+        );
+        std::fs::write(&config, text).unwrap();
+        Some(Office { cli, agent, config, server: Mutex::new(server) })
+    }
+
+    fn server(&self) -> MutexGuard<'_, MailServer> {
+        self.server.lock().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let config = ["--json", "--config", self.config.to_str().unwrap()];
+        self.cli.run(&[&config, arguments].concat())
+    }
+
+    fn json(&self, code: i32, arguments: &[&str]) -> Value {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, code, "{arguments:?}: {ended:#?}");
+        ended.json()
+    }
+
+    /// An approval that waits, of a message to these recipients.
+    fn ask(&self, number: u32, to: &[&str]) -> (String, String) {
+        let message = json!({"to": to, "bcc": ["hidden@example.test"], "subject": format!("Number {number}"),
+                             "body": format!("Body {number}\n.\n..dots")});
+        let ask = json!({"action": "send_message", "title": "T", "description": "d"});
+        let steps = json!({"steps": [{"call": "approval.request", "with": ask}, {"call": "messages.send", "with": message}]});
+        let run = self.json(3, &["run", &self.agent, "script", "--params", &steps.to_string()]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&run["approval"]["id"]), text(&run["approval"]["digest"]))
+    }
+
+    fn approve(&self, (approval, digest): &(String, String)) -> Ended {
+        self.run(&["approval", "approve", approval, "--digest", digest])
+    }
+
+    /// What the agent heard of its send.
+    fn heard(ended: &Ended) -> String {
+        let card = ended.json()["card"]["body"].as_str().unwrap().to_owned();
+        card.lines().last().unwrap().split(" -> ").nth(1).unwrap().to_owned()
+    }
+
+    fn state(&self, approval: &str) -> String {
+        self.json(0, &["outbox", "show", approval])["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Every message that has left maps to one decision and one delivery on record.
+    fn close(self) {
+        self.json(0, &["audit", "verify"]);
+        let folder = self.cli.data();
+        let secret = PASSWORD.as_bytes();
+        for file in crate::decisions::walk(&folder) {
+            let bytes = std::fs::read(&file).unwrap();
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret), "a password in {file:?}");
+        }
+    }
+}
+
+#[test]
+fn a_signed_message_arrives_at_a_server_as_it_was_signed() {
+    let Some(office) = Office::open() else { return };
+    let asked = office.ask(1, &["bob@example.test", "carol@example.test"]);
+    assert_eq!(office.server().received().len(), 0, "nothing leaves before the yes");
+    let done = office.approve(&asked);
+    assert_eq!(done.code, 0, "{done:#?}");
+    let sent = office.json(0, &["mailbox", "sent"]);
+    let file = office.cli.data().join(sent["messages"][0]["file"].as_str().unwrap());
+    assert_eq!(office.server().received(), [std::fs::read(file).unwrap()]);
+    let envelope = office.server().envelopes()[0].to_string();
+    for recipient in ["bob", "carol", "hidden"] {
+        assert!(envelope.contains(&format!("{recipient}@example.test")), "{envelope}");
+    }
+    assert_eq!(office.state(&asked.0), "sent");
+    office.close();
+}
+
+#[test]
+fn a_lost_answer_leaves_a_message_uncertain_until_a_person_says_what_became_of_it() {
+    let Some(office) = Office::open() else { return };
+    office.server().fault("dot close");
+    let asked = office.ask(2, &["bob@example.test"]);
+    let ended = office.approve(&asked);
+    assert!(Office::heard(&ended).contains(r#"{"outcome":"uncertain"}"#), "{ended:#?}");
+    office.server().fault("");
+    // Whatever is run, nobody offers it again.
+    for again in [&["outbox", "deliver"][..], &["intent", "list"], &["outbox", "list", "--open"]] {
+        office.json(0, again);
+    }
+    let kept = office.server().received().len();
+    assert!(kept <= 1);
+    assert_eq!(office.state(&asked.0), "uncertain");
+
+    let resent = office.json(0, &["outbox", "resolve", &asked.0, "--resend"]);
+    assert_eq!(resent["state"], "sent");
+    let received = office.server().received();
+    assert_eq!(received.len(), kept + 1);
+    assert!(received.iter().all(|letter| *letter == received[0]), "the same bytes, the same Message-ID");
+    let late = office.run(&["outbox", "resolve", &asked.0, "--not-sent"]);
+    assert_eq!((late.code, &late.json()["error"]["code"]), (6, &json!("NOT_UNCERTAIN")));
+    office.close();
+}
+
+#[test]
+fn a_refused_recipient_keeps_the_message_from_all_and_is_named() {
+    let Some(office) = Office::open() else { return };
+    let asked = office.ask(3, &["bob@example.test", "never@example.test"]);
+    let ended = office.approve(&asked);
+    let heard = Office::heard(&ended);
+    assert!(heard.contains(r#"{"outcome":"not_sent","rejected":["never@example.test"]}"#), "{heard}");
+    let shown = office.json(0, &["outbox", "show", &asked.0]);
+    assert_eq!(shown["state"], "not_sent");
+    assert_eq!(shown["rejected"][0]["address"], "never@example.test");
+    assert!(shown["rejected"][0]["why"].as_str().unwrap().contains("no such mailbox"), "{shown:#}");
+    assert_eq!(office.server().received().len(), 0);
+    office.close();
+}
+
+#[test]
+fn what_passes_by_itself_is_tried_again_and_arrives_once() {
+    let Some(office) = Office::open() else { return };
+    office.server().fault("mail 451");
+    let asked = office.ask(4, &["bob@example.test"]);
+    let left = office.json(0, &["approval", "approve", &asked.0, "--digest", &asked.1, "--no-resume"]);
+    let intent = left["intent"].as_str().unwrap().to_owned();
+    // The server is well again while the command stays for another attempt, whichever that is.
+    let resumed = std::thread::scope(|scope| {
+        let running = scope.spawn(|| office.run(&["intent", "resume", &intent]));
+        while office.run(&["outbox", "show", &asked.0]).json()["state"] != "queued" {
+            std::thread::yield_now();
+        }
+        office.server().fault("");
+        running.join().unwrap()
+    });
+    assert_eq!((resumed.code, &resumed.json()["status"]), (0, &json!("done")), "{resumed:#?}");
+    let shown = office.json(0, &["outbox", "show", &asked.0]);
+    assert_eq!(shown["state"], "sent");
+    assert!(shown["attempts"].as_u64().unwrap() >= 2, "{shown:#}");
+    assert_eq!(office.server().received().len(), 1);
+    office.close();
+}
