@@ -29,7 +29,7 @@ use crate::store::{
 };
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
-use crate::tools::messages::{Mail, Query, SEND, Transport, rules};
+use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
@@ -438,7 +438,10 @@ impl Host {
                 break;
             }
             match self.drive(user, seq, intent).await? {
-                Driven::Sending => {}
+                Driven::Sending { approval } => {
+                    let parcel = self.store.parcel(&approval)?;
+                    self.talk(&approval, user, parcel).await?;
+                }
                 Driven::Waiting => {
                     self.tell_of_ask(user, id).await?;
                     break;
@@ -462,11 +465,10 @@ impl Host {
     }
 
     /// Tells people that nobody knows whether a message has left.
-    async fn tell_of_uncertain(&self, message: &InTransit) -> Result<()> {
-        let InTransit { approval, user, intent, .. } = message;
-        let agent = self.store.intent(TENANT, user, intent)?.1.agent;
+    async fn tell_of_uncertain(&self, user: &str, approval: &str) -> Result<()> {
+        let Stored { intent, agent, .. } = self.approval(user, approval)?;
         let event = "outbox.uncertain";
-        self.tell(&Notice { event, approval, intent, agent: &agent, expires_ms: None }).await;
+        self.tell(&Notice { event, approval, intent: &intent, agent: &agent, expires_ms: None }).await;
         Ok(())
     }
 
@@ -499,32 +501,34 @@ impl Host {
             reach(Moment::Attempting);
             let Some(parcel) = self.store.attempt(approval, self.clock().now()).await? else { continue };
             reach(Moment::Attempted);
-            let outcome = self.transport(user).deliver(&parcel).await;
-            reach(Moment::Answered);
-            match &outcome {
-                outbox::Outcome::Sent { .. } => {}
-                outbox::Outcome::NotSent { why, .. } => {
-                    tracing::warn!(
-                        blame = "operator",
-                        "the message of {approval} was not sent: {}",
-                        line(why)
-                    );
-                }
-                outbox::Outcome::Uncertain { why } => {
-                    tracing::warn!(
-                        blame = "operator",
-                        "the message of {approval} may have been sent: {}",
-                        line(why)
-                    );
-                }
-            }
-            let state = self.store.attempted(approval, outcome, self.clock().now()).await?;
-            reach(Moment::Delivered);
-            if state == outbox::State::Uncertain {
-                self.tell_of_uncertain(&message).await?;
-            }
+            self.talk(approval, user, parcel).await?;
         }
         Ok(())
+    }
+
+    /// Hands a message over, in an attempt that has begun, and records what came of it.
+    async fn talk(&self, approval: &str, user: &str, parcel: Parcel) -> Result<()> {
+        let outcome = self.transport(user).deliver(&parcel).await;
+        reach(Moment::Answered);
+        match &outcome {
+            outbox::Outcome::Sent { .. } => {}
+            outbox::Outcome::NotSent { why, .. } => {
+                tracing::warn!(blame = "operator", "the message of {approval} was not sent: {}", line(why));
+            }
+            outbox::Outcome::Uncertain { why } => {
+                tracing::warn!(
+                    blame = "operator",
+                    "the message of {approval} may have been sent: {}",
+                    line(why)
+                );
+            }
+        }
+        let state = self.store.attempted(approval, outcome, self.clock().now()).await?;
+        reach(Moment::Delivered);
+        match state {
+            outbox::State::Uncertain => self.tell_of_uncertain(user, approval).await,
+            _ => Ok(()),
+        }
     }
 
     /// Records that a message was being handed over by a process that has died. The caller holds the lock of its run.
@@ -537,7 +541,7 @@ impl Host {
             "the message of {} may have been sent: the process that handed it over has died",
             message.approval
         );
-        self.tell_of_uncertain(message).await
+        self.tell_of_uncertain(&message.user, &message.approval).await
     }
 
     /// The way out of a user's mail.

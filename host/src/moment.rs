@@ -59,13 +59,11 @@ moments! {
     Releasing = "releasing",
     /// It has left; the agent has not heard.
     Released = "released",
-    /// A message is about to be queued for its transport.
-    Queueing = "queueing",
-    /// It is queued, and the run put down.
-    Queued = "queued",
-    /// An attempt is about to be written.
+    /// A run is about to be put down for its message, whose first attempt begins with that.
+    Sending = "sending",
+    /// A further attempt is about to be written.
     Attempting = "attempting",
-    /// It is on disk, and nothing has been said to the server.
+    /// That an attempt begins is on disk, and nothing has been said to the server.
     Attempted = "attempted",
     /// The server has everything but the last byte.
     AlmostHandedOver = "almost-handed-over",

@@ -54,12 +54,15 @@ pub struct Ports {
 }
 
 /// How far a run came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Driven {
     /// It waits for a person.
     Waiting,
-    /// It waits for a message to be handed over.
-    Sending,
+    /// It waits for a message to be handed over. That an attempt begins is on disk.
+    Sending {
+        /// The approval that armed the message.
+        approval: String,
+    },
     /// It has ended.
     Ended,
     /// Somebody cancelled it meanwhile.
@@ -210,7 +213,7 @@ impl Drive<'_> {
             reach(after);
             match (committed, waits) {
                 (Committed::Durable(_), Waits::Ask | Waits::Park { .. }) => return Ok(Driven::Waiting),
-                (Committed::Durable(_), Waits::Send { .. }) => return Ok(Driven::Sending),
+                (Committed::Durable(_), Waits::Send { approval }) => return Ok(Driven::Sending { approval }),
                 (Committed::Durable(_), Waits::Ended) => return Ok(Driven::Ended),
                 (Committed::Lost, _) => return Ok(Driven::Lost),
                 (Committed::Crowded(crowd), Waits::Ask) => {
@@ -410,7 +413,7 @@ impl Waits {
     fn moments(&self) -> (Moment, Moment) {
         match self {
             Waits::Ask | Waits::Park { .. } => (Moment::Asking, Moment::Asked),
-            Waits::Send { .. } => (Moment::Queueing, Moment::Queued),
+            Waits::Send { .. } => (Moment::Sending, Moment::Attempted),
             Waits::Ended => (Moment::Ending, Moment::Ended),
         }
     }

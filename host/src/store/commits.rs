@@ -71,7 +71,7 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
         Change::Send { approval, message, request, answer, log, fuel } => {
             decisions::transition(db, &approval, Happens::Use, at_ms, &Says::Nothing)?;
             let send = outbox::Waiting { number: next_number, request: &request, answer: &answer };
-            outbox::queue(db, &approval, &message, &send, at_ms)?;
+            outbox::send(db, &approval, &message, &send, at_ms)?;
             (next(status, Event::Send).expect("a running intent can send"), Some((None, None, log, fuel)))
         }
         Change::Disarm { approval } => {

@@ -167,6 +167,8 @@ fn settings(place: &Place) -> Result<Connection> {
     db.busy_timeout(BUSY_PAUSE)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "trusted_schema", false)?;
+    // What is deleted or moved is overwritten, so that what is purged later leaves no copy behind.
+    db.pragma_update(None, "secure_delete", true)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     let on_disk = matches!(place, Place::File(_));

@@ -124,6 +124,11 @@ impl Store {
         .await
     }
 
+    /// What is to be handed over in an attempt that has begun.
+    pub fn parcel(&self, approval: &str) -> Result<Parcel> {
+        self.read(|db| Ok(parcel(db, approval)?))
+    }
+
     /// Ends an attempt: the outcome, and what the run hears of it, in one transaction. Gives where the message is now.
     pub async fn attempted(&self, approval: &str, outcome: Outcome, now: Millis) -> Result<State> {
         self.end_attempt(approval, now, move |db, record| {
@@ -416,19 +421,23 @@ pub(super) struct Waiting<'a> {
     pub answer: &'a str,
 }
 
-/// Gives an armed message its turn.
-pub(super) fn queue(
+/// Queues an armed message and begins its first attempt: whoever drives the run hands it over next.
+pub(super) fn send(
     db: &Connection,
     approval: &str,
     message: &str,
-    send: &Waiting<'_>,
+    waiting: &Waiting<'_>,
     now: Millis,
 ) -> rusqlite::Result<()> {
     name(db, approval, message)?;
+    let Waiting { number, request, answer } = *waiting;
     let sql = "UPDATE outbox SET number = ?2, request = ?3, answer = ?4 WHERE approval = ?1";
-    db.prepare_cached(sql)?.execute(params![approval, send.number as i64, send.request, send.answer])?;
-    let queued = apply(db, &record(db, approval)?, Event::Queue, now)?;
-    queued.map(|_| ()).ok_or_else(|| damaged("an approved message is not armed"))
+    db.prepare_cached(sql)?.execute(params![approval, number as i64, request, answer])?;
+    for event in [Event::Queue, Event::Attempt] {
+        let moved = apply(db, &record(db, approval)?, event, now)?;
+        moved.ok_or_else(|| damaged("an approved message is not armed"))?;
+    }
+    Ok(())
 }
 
 fn name(db: &Connection, approval: &str, message: &str) -> rusqlite::Result<()> {

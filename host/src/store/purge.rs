@@ -25,17 +25,10 @@ const UNSETTLED: &str =
 
 impl Store {
     /// Deletes every intent that ended before `before`, with its journal, its approvals and its messages. Intents with a message
-    /// that is on its way or uncertain stay. What is deleted is overwritten.
+    /// that is on its way or uncertain stay. What is deleted is overwritten: every connection is set so.
     pub async fn purge(&self, tenant: &str, before: Millis, by: &str, now: Millis) -> Result<Purged> {
         let (tenant, by) = (tenant.to_owned(), by.to_owned());
-        let purged = self
-            .write(move |db| {
-                db.pragma_update(None, "secure_delete", true)?;
-                let purged = purge(db, &tenant, before, &by, now);
-                db.pragma_update(None, "secure_delete", false)?;
-                Ok(purged?)
-            })
-            .await?;
+        let purged = self.write(move |db| Ok(purge(db, &tenant, before, &by, now)?)).await?;
         // The log of the database still holds the old pages; it is written back and emptied.
         self.read(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?))?;
         Ok(purged)
