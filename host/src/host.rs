@@ -242,6 +242,11 @@ impl Host {
         &self.ports.clock
     }
 
+    /// How many transactions have been committed since this was opened: each is one sync to the disk.
+    pub fn commits(&self) -> u64 {
+        self.store.commits()
+    }
+
     /// What every door does first: expires what is over, picks those runs up, finds out which messages were being handed over by a
     /// process that has died, and writes files that are missing. Talks to no server.
     pub async fn settle(&self) -> Result<()> {

@@ -106,6 +106,11 @@ impl Store {
         self.writer.write(write).await
     }
 
+    /// How many transactions have been committed since this was opened.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
     /// The latest instant the store has seen.
     pub fn latest(&self) -> Result<i64> {
         self.read(|db| {

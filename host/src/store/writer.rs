@@ -3,7 +3,8 @@
 use crate::moment::{Moment, reach};
 use crate::refusals::{Error, Result};
 use rusqlite::Connection;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// How many writes share a commit at most.
@@ -11,6 +12,7 @@ const BATCH_MAX: usize = 64;
 
 /// The way to the writing thread. The thread ends, and closes its connection, when this is dropped.
 pub struct Writer {
+    commits: Arc<AtomicU64>,
     queue: Option<mpsc::Sender<Box<dyn Work>>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -52,8 +54,17 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Write<T, F> {
 impl Writer {
     pub fn start(db: Connection) -> std::io::Result<Writer> {
         let (queue, works) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || work(&db, &works))?;
-        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+        let commits = Arc::new(AtomicU64::new(0));
+        let count = commits.clone();
+        let thread =
+            std::thread::Builder::new().name("store".into()).spawn(move || work(&db, &works, &count))?;
+        Ok(Writer { commits, queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// How many transactions have been committed. Each is one sync of the log; writing the log back to the database is another now
+    /// and then.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     pub async fn write<T: Send + 'static>(
@@ -82,7 +93,7 @@ impl Drop for Writer {
     }
 }
 
-fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
+fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &AtomicU64) {
     while let Ok(first) = works.recv() {
         let batch: Vec<_> = std::iter::once(first).chain(works.try_iter().take(BATCH_MAX - 1)).collect();
         // Another process may hold the database for longer than we wait. Nothing is wrong with it then.
@@ -106,6 +117,7 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
             db.execute_batch("COMMIT")
         })();
         reach(Moment::BatchCommitted);
+        commits.fetch_add(1, Ordering::Relaxed);
         let failed = committed.err().map(|error| format!("the commit failed: {error}"));
         ran.into_iter().for_each(|work| work.finish(failed.as_deref()));
         if let Some(why) = failed {
