@@ -366,13 +366,13 @@ async fn a_message_other_than_the_approved_one_is_refused_naming_the_field_and_d
     let desk = Desk::with_fuel(LITTLE_FUEL).await;
     // The agent's desk is so full of questions that its second one is refused unseen: nothing looks ahead from there.
     for _ in 2..PENDING_PER_AGENT_MAX {
-        desk.misbehave("trap_after_approval").await;
+        desk.misbehave("differ_by_random").await;
     }
     for field in FIELDS {
         let asked = desk.run(MISBEHAVING, "send_other", other(field, true)).await;
-        let crowd = desk.misbehave("trap_after_approval").await;
+        let crowd = desk.misbehave("differ_by_random").await;
         desk.decide(&asked, Verdict::Approve).await;
-        let more = desk.misbehave("trap_after_approval").await;
+        let more = desk.misbehave("differ_by_random").await;
         let told = verdict(&desk.resume(&asked).await);
         let expected = format!(r#"APPROVAL_REQUIRED {{"reason":"differs","fields":["{field}"],"#);
         assert!(told.starts_with(&expected), "{told}");

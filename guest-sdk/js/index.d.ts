@@ -53,7 +53,7 @@ export interface Messages {
    *
    * @throws `CAPABILITY_DENIED`, `INVALID_PARAMETER`, `INVALID_RECIPIENT` with the bad addresses, `SCOPE_VIOLATION`,
    * `APPROVAL_REQUIRED` where no approval covers exactly this message, `APPROVAL_DENIED` where the person declined it,
-   * `NETWORK_ERROR` where it may or may not have left
+   * `NETWORK_ERROR` whose details say `outcome`: `not_sent`, or `uncertain` where it may have left all the same
    */
   send(message: Outgoing): Promise<Sent>;
 }
@@ -112,6 +112,8 @@ export interface Sent {
   id: string;
   /** When it left; RFC 3339. */
   timestamp: string;
+  /** Absent where there is nothing to say; `edited` where a person changed the message before signing it. */
+  extras?: { edited?: boolean };
 }
 
 /** Ask a person before acting. Needs no capability. */

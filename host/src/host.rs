@@ -248,7 +248,7 @@ impl Host {
     }
 
     /// What every door does first: expires what is over, picks those runs up, finds out which messages were being handed over by a
-    /// process that has died, and writes files that are missing. Talks to no server.
+    /// process that has died, and writes files that are missing.
     pub async fn settle(&self) -> Result<()> {
         reach(Moment::Expiring);
         let expired = self.store.expire(self.clock().now()).await?;
@@ -259,12 +259,12 @@ impl Host {
                 tracing::warn!(blame = "host", "{id} has expired and cannot be picked up: {error}");
             }
         }
-        for lost in self.store.in_transit(TENANT, None)? {
-            // Whoever hands it over holds the lock of its run.
-            if lost.state == outbox::State::Attempting
-                && let Some(_lock) = self.locks.try_lock(lost.seq).map_err(anyhow::Error::from)?
-            {
-                self.lost(&lost).await?;
+        for message in self.store.in_transit(TENANT, None)? {
+            // Whoever hands it over holds the lock of its run, until it has done so or has died.
+            let is_lost = message.state == outbox::State::Attempting
+                && self.locks.try_lock(message.seq).map_err(anyhow::Error::from)?.is_some();
+            if is_lost && let Err(error) = self.resume(&message.user, &message.intent).await {
+                tracing::warn!(blame = "host", "{} cannot be picked up: {error}", message.intent);
             }
         }
         self.write_letters(Letters::Latest(LETTERS_CHECKED))

@@ -26,7 +26,7 @@ impl Messages {
     ///
     /// Errors: `CAPABILITY_DENIED` without the capability; `INVALID_RECIPIENT` with the bad addresses;
     /// `APPROVAL_REQUIRED` where no approval covers exactly this message; `APPROVAL_DENIED` where the person declined
-    /// it; `NETWORK_ERROR` where it may or may not have left.
+    /// it; `NETWORK_ERROR` where it was not sent, or may have been: the details say `outcome`.
     pub fn send(&self, message: Outgoing) -> Result<Sent, Error> {
         let sent = raw::send(&raw::Outgoing {
             to: message.to,
@@ -36,7 +36,7 @@ impl Messages {
             body: message.body,
             body_kind: message.body_kind.map(|kind| kind.name().to_owned()),
         })?;
-        Ok(Sent { id: sent.id, timestamp: sent.timestamp })
+        Ok(Sent { id: sent.id, timestamp: sent.timestamp, extras: json_member(sent.extras) })
     }
 }
 
@@ -220,4 +220,13 @@ pub struct Sent {
     pub id: String,
     /// When it left; RFC 3339.
     pub timestamp: String,
+    /// A JSON object with `edited` where a person changed the message; `null` where there is nothing.
+    pub extras: Value,
+}
+
+impl Sent {
+    /// Whether a person changed the message before they signed it: what has left is theirs.
+    pub fn edited(&self) -> bool {
+        self.extras["edited"] == true
+    }
 }

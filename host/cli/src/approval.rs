@@ -69,6 +69,7 @@ impl Approval {
         match self {
             Approval::List { pending } => {
                 let approvals = host.approvals(user, pending)?;
+                super::say_if_cut(approvals.len());
                 let approvals = approvals.iter().map(output::Approval::of).collect();
                 session.answer(&output::Approvals { approvals }, |list| {
                     let rows: Vec<_> = list.approvals.iter().map(row).collect();

@@ -61,7 +61,8 @@ impl Intent {
         let host = session.host().await?;
         let view = match self {
             Intent::List => {
-                let intents = host.intents(user)?.iter().map(IntentRow::of).collect();
+                let intents: Vec<_> = host.intents(user)?.iter().map(IntentRow::of).collect();
+                super::say_if_cut(intents.len());
                 session.answer(&output::Intents { intents }, |list| {
                     let row = |intent: &IntentRow| {
                         let status = intent.status.name().to_owned();

@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use countersign::clock::Clock;
 use countersign::config::{Config, check_user};
 use countersign::engine::limits::Limits;
-use countersign::host::{Host, Options};
+use countersign::host::{Host, LIST_MAX, Options};
 use countersign::printable::{ascii, line, printable};
 use countersign::refusals::{Code, Error, Problem, Result};
 use etcetera::BaseStrategy as _;
@@ -221,6 +221,13 @@ fn print(text: &str) -> Result<()> {
             Err(anyhow::Error::from(error).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// Says so where a list ends because it is as long as a list may be.
+fn say_if_cut(rows: usize) {
+    if rows >= LIST_MAX as usize {
+        say(&format!("Only the latest {LIST_MAX} are listed."));
     }
 }
 

@@ -49,7 +49,8 @@ impl Outbox {
         let host = session.host().await?;
         match self {
             Outbox::List { open } => {
-                let messages = host.outbox(user, open)?.iter().map(OutboxMessage::of).collect();
+                let messages: Vec<_> = host.outbox(user, open)?.iter().map(OutboxMessage::of).collect();
+                super::say_if_cut(messages.len());
                 session.answer(&output::OutboxMessages { messages }, |list| {
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
                     draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)

@@ -60,7 +60,7 @@ class Script {
         return listed.map(full ? whole : brief);
       }
       case "messages.send": {
-        const { id, timestamp } = await messages.send({
+        const { id, timestamp, extras } = await messages.send({
           to: texts(given, "to"),
           cc: texts(given, "cc"),
           bcc: texts(given, "bcc"),
@@ -68,7 +68,7 @@ class Script {
           body: text(given, "body").replaceAll("$lines", () => this.told()),
           bodyKind: maybe(given, "bodyKind"),
         });
-        return { id, timestamp };
+        return extras === undefined ? { id, timestamp } : { extras, id, timestamp };
       }
       case "approval.request":
         return this.heard(await approval.request({

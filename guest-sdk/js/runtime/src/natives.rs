@@ -85,9 +85,10 @@ fn send<'js>(
 ) -> Result<Value<'js>> {
     match messages::send(&messages::Outgoing { to, cc, bcc, subject, body, body_kind }) {
         Ok(sent) => {
-            let object = Object::new(ctx)?;
+            let object = Object::new(ctx.clone())?;
             object.set("id", sent.id)?;
             object.set("timestamp", sent.timestamp)?;
+            extras(&ctx, &object, sent.extras)?;
             Ok(object.into_value())
         }
         Err(error) => refused(&ctx, error),

@@ -6,7 +6,7 @@
 //! | call | with | transcript |
 //! |---|---|---|
 //! | `messages.list` | `from`, `after`, `limit` | array of `id from subject`; with `full`, of messages, long bodies cut |
-//! | `messages.send` | `to`, `cc`, `bcc`, `subject`, `body`, `bodyKind`; `$lines` in `body` are the lines so far | `{id, timestamp}` |
+//! | `messages.send` | `to`, `cc`, `bcc`, `subject`, `body`, `bodyKind`; `$lines` in `body` are the lines so far | `{id, timestamp}`, and `extras` where there are any |
 //! | `approval.request` | `action`, `title`, `description`, `details` | `{approved, approvalId, timestamp, extras}` |
 //! | `approval.result` | `approvalId`, where `$last` is that of the last answer | the same, or null |
 //! | `log` | `text` | null |
@@ -111,7 +111,11 @@ impl Script {
                     body: text(with, "body").replace("$lines", &self.told()),
                     body_kind: maybe(with, "bodyKind"),
                 })?;
-                Ok(json!({ "id": sent.id, "timestamp": sent.timestamp }))
+                let mut heard = json!({ "id": sent.id, "timestamp": sent.timestamp });
+                if let Some(extras) = sent.extras {
+                    heard["extras"] = serde_json::from_str(&extras).unwrap_or_default();
+                }
+                Ok(heard)
             }
             "approval.request" => {
                 let answer = approval::request(&approval::Ask {
