@@ -1,7 +1,7 @@
 //! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::{Store, audit, damaged, entries, intents, json, named, touch};
-use crate::approval::outbox::{Effect, Event, Facts, Outcome, Resolution, State, next};
+use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
 use crate::approval::{Action, letter, outbox};
 use crate::audit::{Fact, Whose};
 use crate::clock::Millis;
@@ -26,7 +26,8 @@ pub struct Outgoing {
     pub action: Action,
     /// Its Message-ID, without angle brackets.
     pub message_id: String,
-    /// How often it has been attempted since a person last asked for it.
+    /// How often it has been attempted since a person last asked for it; as often as it may be, where no further attempt is
+    /// to be made.
     pub attempts: u32,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
@@ -269,6 +270,10 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
                 let sql = "UPDATE outbox SET due_ms = ?2 WHERE approval = ?1";
                 db.prepare_cached(sql)?.execute(params![record.approval, due_ms])?;
             }
+            Effect::Last => {
+                let sql = "UPDATE outbox SET attempts = ?2 WHERE approval = ?1";
+                db.prepare_cached(sql)?.execute(params![record.approval, ATTEMPTS_MAX])?;
+            }
             Effect::Answer => answer(db, record, state, now)?,
         }
     }
@@ -369,7 +374,7 @@ fn parcel(db: &Connection, approval: &str) -> rusqlite::Result<Parcel> {
     Ok(Parcel { from: action.from, recipients: recipients.into_iter().collect(), bytes })
 }
 
-/// Cancels what is armed or waits for its turn.
+/// Cancels what is armed or waits for its turn; what is being handed over is not offered again.
 pub(super) fn cancel(db: &Connection, approval: &str, now: Millis) -> rusqlite::Result<()> {
     let sql = "SELECT 1 FROM outbox WHERE approval = ?1";
     if db.prepare_cached(sql)?.exists([approval])? {
@@ -378,9 +383,9 @@ pub(super) fn cancel(db: &Connection, approval: &str, now: Millis) -> rusqlite::
     Ok(())
 }
 
-/// Cancels what an intent that is cancelled still has waiting for its turn.
+/// Cancels what an intent that is cancelled still has on its way.
 pub(super) fn cancel_of_intent(db: &Connection, seq: i64, now: Millis) -> rusqlite::Result<()> {
-    let sql = "SELECT approval FROM outbox WHERE intent = ?1 AND state = 'queued'";
+    let sql = "SELECT approval FROM outbox WHERE intent = ?1 AND state IN ('queued', 'attempting')";
     let approvals = db
         .prepare_cached(sql)?
         .query_map([seq], |row| row.get(0))?
@@ -388,19 +393,28 @@ pub(super) fn cancel_of_intent(db: &Connection, seq: i64, now: Millis) -> rusqli
     approvals.iter().try_for_each(|approval| cancel(db, approval, now))
 }
 
-/// Cancels what an agent that may no longer send has waiting for its turn. Gives the intents that can be picked up.
+/// Cancels what an agent that may no longer send has on its way. Gives the intents that can be picked up.
 pub(super) fn cancel_of_agent(
     db: &Connection,
     (tenant, user, agent): (&str, &str, &str),
     now: Millis,
 ) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT outbox.approval, intent.id FROM outbox JOIN intent ON intent.seq = outbox.intent \
-               WHERE outbox.tenant = ?1 AND outbox.user = ?2 AND intent.agent = ?3 AND outbox.state = 'queued'";
+    let sql = "SELECT outbox.approval, intent.id, outbox.state FROM outbox JOIN intent ON intent.seq = outbox.intent \
+               WHERE outbox.tenant = ?1 AND outbox.user = ?2 AND intent.agent = ?3 \
+               AND outbox.state IN ('queued', 'attempting')";
     let rows = db
         .prepare_cached(sql)?
-        .query_map([tenant, user, agent], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
-    rows.into_iter().map(|(approval, intent)| cancel(db, &approval, now).map(|()| intent)).collect()
+        .query_map([tenant, user, agent], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(String, String, String)>>>()?;
+    let mut idle = Vec::new();
+    for (approval, intent, state) in rows {
+        cancel(db, &approval, now)?;
+        // Whoever hands a message over goes on with its run.
+        if state == State::Queued.name() {
+            idle.push(intent);
+        }
+    }
+    Ok(idle)
 }
 
 /// Lets an armed message leave at once: in the embedded mailbox this row is its place among the sent ones.
