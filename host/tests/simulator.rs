@@ -35,11 +35,12 @@ struct Machines {
     decide: fn(decision::Facts, decision::Event, Millis) -> Decided,
     outbox: fn(outbox::Facts, outbox::Event<'_>, Millis) -> Moved,
     intent: fn(Status, intent::Event) -> Option<Status>,
-    bind: fn(Found, Option<Action>, &[Approval]) -> (Binding, Option<Action>),
+    bind: fn(Found, Option<Action>, &[Approval]) -> Bound,
     judge: fn(&[Approval], &Action, Millis) -> Judgement,
     stricter: fn(&Policy, &Policy) -> bool,
 }
 
+type Bound = (Binding, Option<Action>);
 type Decided = Result<(decision::State, Vec<Effect>), Refused>;
 type Moved = Option<(outbox::State, Vec<outbox::Effect>)>;
 
@@ -98,9 +99,10 @@ struct Rules {
 
 impl Rules {
     fn allow_less_than(self, before: Rules) -> bool {
-        self.hold < before.hold
-            || self.html < before.html
-            || self.elsewhere < before.elsewhere
+        let forbids = |now: bool, before: bool| before && !now;
+        forbids(self.hold, before.hold)
+            || forbids(self.html, before.html)
+            || forbids(self.elsewhere, before.elsewhere)
             || self.pending_ms < before.pending_ms
     }
 
@@ -587,10 +589,11 @@ impl Writing<'_> {
     /// Entries are numbered, and a number is used once.
     fn record(&mut self, intent: usize, number: usize, heard: &[Heard]) -> Result<(), Failed> {
         let journal = &mut self.db.intents[intent].journal;
-        match journal.len() == number {
-            true => Ok(journal.extend(heard)),
-            false => Err(Failed::Damaged("an answer is not the next one of its run")),
+        if journal.len() != number {
+            return Err(Failed::Damaged("an answer is not the next one of its run"));
         }
+        journal.extend(heard);
+        Ok(())
     }
 
     fn cancel_intent(&mut self, intent: usize) -> Result<bool, Failed> {
