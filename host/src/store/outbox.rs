@@ -476,3 +476,42 @@ fn unknown(id: &str) -> Problem {
     Problem::new(Code::UnknownId, format!("there is no message {id} in the outbox"))
         .hint("`countersign outbox list` shows them all")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One intent that sends, with a message that is being handed over for the first time.
+    fn attempting() -> Store {
+        let store = Store::in_memory().unwrap();
+        let rows = "INSERT INTO intent (seq, id, tenant, user, agent, digest, action, parameters, run, seed, submitted_ms, \
+                    host_version, status, generation, fuel, log, updated_ms) \
+                    VALUES (1, 'int_1', 'main', 'local', 'mailer', zeroblob(32), 'a', '{}', 1, zeroblob(32), 0, '0', 'sending', 1, 0, '', 0); \
+                    INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
+                    due_ms, number, request, answer) \
+                    VALUES ('appr_1', 1, 'main', 'local', 'attempting', 'm', x'00', x'00', 0, 1, 0, 0, '{}', '{}')";
+        store.read(|db| Ok(db.execute_batch(rows)?)).unwrap();
+        store
+    }
+
+    fn come_again() -> Outcome {
+        Outcome::NotSent { why: "451".into(), again: true, rejected: vec![] }
+    }
+
+    #[tokio::test]
+    async fn what_is_cancelled_while_it_is_handed_over_is_not_offered_again() {
+        let kept = attempting();
+        assert_eq!(kept.attempted("appr_1", come_again(), 1).await.unwrap(), State::Queued);
+
+        let cancelled = attempting();
+        cancelled.cancel("main", "local", "int_1", 1).await.unwrap();
+        assert_eq!(cancelled.attempted("appr_1", come_again(), 2).await.unwrap(), State::NotSent);
+
+        let revoked = attempting();
+        let send = [crate::authority::Capability::MessagesSend];
+        let woken = revoked.revoke(("main", "local", "mailer"), &send, 1, "me").await.unwrap();
+        assert_eq!(woken, Vec::<String>::new(), "whoever hands it over goes on with its run");
+        assert_eq!(revoked.attempted("appr_1", come_again(), 2).await.unwrap(), State::NotSent);
+        assert_eq!(revoked.intent("main", "local", "int_1").unwrap().1.status, Status::Running);
+    }
+}
