@@ -149,7 +149,16 @@ pub fn carries(action: &Action) -> bool {
 /// Reads rendered bytes back into the action they carry. `of` supplies what is not in the bytes: whose it is, and the
 /// blind recipients of the envelope. `None` if the bytes are not a mail of this form.
 pub fn parse(bytes: &[u8], of: &Action) -> Option<Action> {
+    // Lenient readers guess what a broken letter says, and not every reader guesses the same: how it is written must be how
+    // a letter is written here, beside what it says.
+    if bytes.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || bytes[at - 1] != b'\r')) {
+        return None;
+    }
     let mail = MessageParser::default().parse(bytes)?;
+    let is_written = |name: &'static str, text: &str| {
+        mail.header_raw(name)
+            .is_some_and(|raw| raw.trim_matches([' ', '\r', '\n']).eq_ignore_ascii_case(text))
+    };
     let addresses = |value: &mail_parser::HeaderValue<'_>| -> Option<Vec<String>> {
         let list = value.as_address()?;
         list.iter().map(|address| Some(address.address()?.to_owned())).collect()
@@ -164,18 +173,24 @@ pub fn parse(bytes: &[u8], of: &Action) -> Option<Action> {
         mail_parser::PartType::Text(text) | mail_parser::PartType::Html(text) => text.to_string(),
         _ => return None,
     };
-    let exact = part.content_transfer_encoding()?.eq_ignore_ascii_case("base64");
+    let body_kind = match kind.subtype()? {
+        "plain" => BodyKind::Text,
+        "html" => BodyKind::Html,
+        _ => return None,
+    };
+    let exact = is_written("Content-Transfer-Encoding", "base64");
+    let subject = mail.subject().unwrap_or_default().to_owned();
+    let as_written = is_written("Content-Type", &format!("text/{}; charset=utf-8", kind.subtype()?))
+        && (exact || is_written("Content-Transfer-Encoding", "quoted-printable"))
+        && mail.header_raw("Subject")?.trim_matches([' ', '\r', '\n']) == Subject(subject.clone()).encoded();
+    as_written.then_some(())?;
     Some(
         Action {
             from: header("From")?.pop()?,
             to: header("To")?,
             cc: header("Cc")?,
-            subject: mail.subject().unwrap_or_default().to_owned(),
-            body_kind: match kind.subtype()? {
-                "plain" => BodyKind::Text,
-                "html" => BodyKind::Html,
-                _ => return None,
-            },
+            subject,
+            body_kind,
             body: if exact { text } else { text.replace("\r\n", "\n") },
             ..of.clone()
         }

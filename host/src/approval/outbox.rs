@@ -121,6 +121,8 @@ pub enum Effect {
     Answer,
     /// The next attempt is due then.
     Due(Millis),
+    /// The attempt under way is the last: [`ATTEMPTS_MAX`] are counted as made.
+    Last,
 }
 
 /// The facts about a signed message a transition needs.
@@ -146,6 +148,8 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
         (Armed, Event::Cancel) => quiet(Cancelled),
         // Between attempts nothing of it has been taken.
         (Queued, Event::Cancel) => answered(Cancelled),
+        // What is being handed over cannot be called back, but if it is not taken it is not offered again.
+        (Attempting, Event::Cancel) => Some((Attempting, vec![Effect::Last])),
 
         (Queued, Event::Attempt) if now >= due_ms => quiet(Attempting),
         (Attempting, Event::Attempted(Outcome::Sent { .. })) => answered(Sent),
@@ -261,10 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_its_way_cannot_be_cancelled_and_what_is_not_can() {
+    fn what_is_on_its_way_cannot_be_called_back_and_what_is_not_can() {
         for state in STATES {
-            let can = matches!(state, State::Armed | State::Queued);
-            assert_eq!(next(facts(state), Event::Cancel, 0).is_some(), can, "{state:?}");
+            let after = next(facts(state), Event::Cancel, 0);
+            match state {
+                State::Armed | State::Queued => assert_eq!(after.unwrap().0, State::Cancelled),
+                State::Attempting => assert_eq!(after, Some((State::Attempting, vec![Effect::Last]))),
+                _ => assert_eq!(after, None, "{state:?}"),
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::{Store, audit, damaged, entries, intents, json, named, touch};
-use crate::approval::outbox::{Effect, Event, Facts, Outcome, Resolution, State, next};
+use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
 use crate::approval::{Action, letter, outbox};
 use crate::audit::{Fact, Whose};
 use crate::clock::Millis;
@@ -26,7 +26,8 @@ pub struct Outgoing {
     pub action: Action,
     /// Its Message-ID, without angle brackets.
     pub message_id: String,
-    /// How often it has been attempted since a person last asked for it.
+    /// How often it has been attempted since a person last asked for it; as often as it may be, where no further attempt is
+    /// to be made.
     pub attempts: u32,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
@@ -272,6 +273,10 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
                 let sql = "UPDATE outbox SET due_ms = ?2 WHERE approval = ?1";
                 db.prepare_cached(sql)?.execute(params![record.approval, due_ms])?;
             }
+            Effect::Last => {
+                let sql = "UPDATE outbox SET attempts = ?2 WHERE approval = ?1";
+                db.prepare_cached(sql)?.execute(params![record.approval, ATTEMPTS_MAX])?;
+            }
             Effect::Answer => answer(db, record, state, now)?,
         }
     }
@@ -372,7 +377,7 @@ fn parcel(db: &Connection, approval: &str) -> rusqlite::Result<Parcel> {
     Ok(Parcel { from: action.from, recipients: recipients.into_iter().collect(), bytes })
 }
 
-/// Cancels what is armed or waits for its turn.
+/// Cancels what is armed or waits for its turn; what is being handed over is not offered again.
 pub(super) fn cancel(db: &Connection, approval: &str, now: Millis) -> rusqlite::Result<()> {
     let sql = "SELECT 1 FROM outbox WHERE approval = ?1";
     if db.prepare_cached(sql)?.exists([approval])? {
@@ -381,9 +386,9 @@ pub(super) fn cancel(db: &Connection, approval: &str, now: Millis) -> rusqlite::
     Ok(())
 }
 
-/// Cancels what an intent that is cancelled still has waiting for its turn.
+/// Cancels what an intent that is cancelled still has on its way.
 pub(super) fn cancel_of_intent(db: &Connection, seq: i64, now: Millis) -> rusqlite::Result<()> {
-    let sql = "SELECT approval FROM outbox WHERE intent = ?1 AND state = 'queued'";
+    let sql = "SELECT approval FROM outbox WHERE intent = ?1 AND state IN ('queued', 'attempting')";
     let approvals = db
         .prepare_cached(sql)?
         .query_map([seq], |row| row.get(0))?
@@ -391,19 +396,28 @@ pub(super) fn cancel_of_intent(db: &Connection, seq: i64, now: Millis) -> rusqli
     approvals.iter().try_for_each(|approval| cancel(db, approval, now))
 }
 
-/// Cancels what an agent that may no longer send has waiting for its turn. Gives the intents that can be picked up.
+/// Cancels what an agent that may no longer send has on its way. Gives the intents that can be picked up.
 pub(super) fn cancel_of_agent(
     db: &Connection,
     (tenant, user, agent): (&str, &str, &str),
     now: Millis,
 ) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT outbox.approval, intent.id FROM outbox JOIN intent ON intent.seq = outbox.intent \
-               WHERE outbox.tenant = ?1 AND outbox.user = ?2 AND intent.agent = ?3 AND outbox.state = 'queued'";
+    let sql = "SELECT outbox.approval, intent.id, outbox.state FROM outbox JOIN intent ON intent.seq = outbox.intent \
+               WHERE outbox.tenant = ?1 AND outbox.user = ?2 AND intent.agent = ?3 \
+               AND outbox.state IN ('queued', 'attempting')";
     let rows = db
         .prepare_cached(sql)?
-        .query_map([tenant, user, agent], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
-    rows.into_iter().map(|(approval, intent)| cancel(db, &approval, now).map(|()| intent)).collect()
+        .query_map([tenant, user, agent], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(String, String, String)>>>()?;
+    let mut idle = Vec::new();
+    for (approval, intent, state) in rows {
+        cancel(db, &approval, now)?;
+        // Whoever hands a message over goes on with its run.
+        if state == State::Queued.name() {
+            idle.push(intent);
+        }
+    }
+    Ok(idle)
 }
 
 /// Lets an armed message leave at once: in the embedded mailbox this row is its place among the sent ones.
@@ -468,4 +482,43 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
 fn unknown(id: &str) -> Problem {
     Problem::new(Code::UnknownId, format!("there is no message {id} in the outbox"))
         .hint("`countersign outbox list` shows them all")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One intent that sends, with a message that is being handed over for the first time.
+    fn attempting() -> Store {
+        let store = Store::in_memory().unwrap();
+        let rows = "INSERT INTO intent (seq, id, tenant, user, agent, digest, action, parameters, run, seed, submitted_ms, \
+                    host_version, status, generation, fuel, log, updated_ms) \
+                    VALUES (1, 'int_1', 'main', 'local', 'mailer', zeroblob(32), 'a', '{}', 1, zeroblob(32), 0, '0', 'sending', 1, 0, '', 0); \
+                    INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
+                    due_ms, number, request, answer) \
+                    VALUES ('appr_1', 1, 'main', 'local', 'attempting', 'm', x'00', x'00', 0, 1, 0, 0, '{}', '{}')";
+        store.read(|db| Ok(db.execute_batch(rows)?)).unwrap();
+        store
+    }
+
+    fn come_again() -> Outcome {
+        Outcome::NotSent { why: "451".into(), again: true, rejected: vec![] }
+    }
+
+    #[tokio::test]
+    async fn what_is_cancelled_while_it_is_handed_over_is_not_offered_again() {
+        let kept = attempting();
+        assert_eq!(kept.attempted("appr_1", come_again(), 1).await.unwrap(), State::Queued);
+
+        let cancelled = attempting();
+        cancelled.cancel("main", "local", "int_1", 1).await.unwrap();
+        assert_eq!(cancelled.attempted("appr_1", come_again(), 2).await.unwrap(), State::NotSent);
+
+        let revoked = attempting();
+        let send = [crate::authority::Capability::MessagesSend];
+        let woken = revoked.revoke(("main", "local", "mailer"), &send, 1, "me").await.unwrap();
+        assert_eq!(woken, Vec::<String>::new(), "whoever hands it over goes on with its run");
+        assert_eq!(revoked.attempted("appr_1", come_again(), 2).await.unwrap(), State::NotSent);
+        assert_eq!(revoked.intent("main", "local", "int_1").unwrap().1.status, Status::Running);
+    }
 }
