@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Milliseconds since 1970-01-01 UTC.
 pub type Millis = i64;
@@ -18,6 +19,8 @@ pub struct Clock {
     /// The latest instant ever handed out or read from the store. A system clock that is set back does not bring
     /// expired approvals to life again.
     floor: AtomicI64,
+    /// Since when the floor has stood, by a clock nobody sets: time goes on from there while the system's is behind.
+    since: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -29,23 +32,40 @@ enum Source {
 impl Clock {
     /// The machine's clock and the operating system's randomness.
     pub fn system() -> Clock {
-        Clock { source: Source::System, floor: AtomicI64::new(0) }
+        Clock { source: Source::System, floor: AtomicI64::new(0), since: Mutex::default() }
     }
 
     /// A clock that stands at `now` until [`advance`](Clock::advance) moves it, with randomness derived from `seed`.
     pub fn virtual_at(now: Millis, seed: u64) -> Clock {
         let random = Mutex::new(Stream::new(Sha256::digest(seed.to_be_bytes()).into()));
-        Clock { source: Source::Virtual { now: AtomicI64::new(now), random }, floor: AtomicI64::new(0) }
+        let source = Source::Virtual { now: AtomicI64::new(now), random };
+        Clock { source, floor: AtomicI64::new(0), since: Mutex::default() }
     }
 
     /// The present instant, never earlier than any instant seen before.
     pub fn now(&self) -> Millis {
         let now = match &self.source {
             #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
-            Source::System => Timestamp::now().as_millisecond(),
+            Source::System => self.forwards(Timestamp::now().as_millisecond(), Instant::now()),
             Source::Virtual { now, .. } => now.load(Ordering::SeqCst),
         };
         self.floor.fetch_max(now, Ordering::SeqCst).max(now)
+    }
+
+    /// The system's time, or, where that is behind what has been seen, so much later than that as has passed since: a clock that
+    /// was once far ahead does not stop expiries and retries for years.
+    fn forwards(&self, system: Millis, tick: Instant) -> Millis {
+        let mut since = self.since.lock().expect("no holder panics");
+        let floor = self.floor.load(Ordering::SeqCst);
+        if system >= floor {
+            *since = None;
+            return system;
+        }
+        let passed = tick.saturating_duration_since(since.replace(tick).unwrap_or(tick));
+        // Whole milliseconds only: what is left over counts next time.
+        let whole = passed.as_millis() as Millis;
+        *since = Some(tick - (passed - Duration::from_millis(whole as u64)));
+        floor + whole
     }
 
     /// Tells the clock of an instant found in the store: it will not run below it.
@@ -160,6 +180,27 @@ mod tests {
         assert_eq!(clock.now(), 1_000);
         clock.raise(5_000);
         assert_eq!(clock.now(), 5_000);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
+    fn time_goes_on_from_where_it_was_while_the_machine_is_behind() {
+        let clock = Clock::system();
+        clock.raise(10_000);
+        let start = Instant::now();
+        let at = |system, micros| {
+            let now = clock.forwards(system, start + Duration::from_micros(micros));
+            clock.raise(now);
+            now
+        };
+        assert_eq!(at(500, 0), 10_000);
+        assert_eq!(at(500, 1_500), 10_001);
+        assert_eq!(at(400, 2_000), 10_002);
+        assert_eq!(at(400, 5_002_000), 15_002);
+        // The machine has caught up, and falls behind again.
+        assert_eq!(at(20_000, 5_003_000), 20_000);
+        assert_eq!(at(1, 5_004_000), 20_000);
+        assert_eq!(at(1, 5_005_000), 20_001);
     }
 
     #[test]

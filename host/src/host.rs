@@ -771,7 +771,10 @@ impl Host {
         let admitted = approval.leaving().map_or(Ok(()), |action| policy.admit(action));
         let forbidden = match admitted.and_then(|()| policy.admit_binding(approval.binding)) {
             Err(refusal) => refusal.message,
-            Ok(()) if self.clock().now() >= approval.asked_ms + policy.pending_ms => {
+            Ok(())
+                if approval.state == State::Pending
+                    && self.clock().now() >= approval.asked_ms + policy.pending_ms =>
+            {
                 "The operator allows no decision as long after the ask.".into()
             }
             Ok(()) => return Ok(()),
@@ -853,8 +856,11 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`; `NOT_UNCERTAIN`.
+    /// `UNKNOWN_ID`; `NOT_UNCERTAIN`; `CAPABILITY_DENIED` and `POLICY_FORBIDS` where it may not be offered again.
     pub async fn resolve(&self, user: &str, id: &str, resolution: Resolution, by: &str) -> Result<Outgoing> {
+        if resolution == Resolution::Resend {
+            self.may_leave(user, &self.approval(user, id)?)?;
+        }
         self.store.resolve((TENANT, user, id), resolution, by, self.clock().now()).await?;
         let outgoing = self.outgoing(user, id)?;
         if resolution == Resolution::Resend {

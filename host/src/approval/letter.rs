@@ -151,7 +151,9 @@ pub fn carries(action: &Action) -> bool {
 pub fn parse(bytes: &[u8], of: &Action) -> Option<Action> {
     // Lenient readers guess what a broken letter says, and not every reader guesses the same: how it is written must be how
     // a letter is written here, beside what it says.
-    if bytes.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || bytes[at - 1] != b'\r')) {
+    let lines = bytes.strip_suffix(b"\r\n")?;
+    let breaks = lines.windows(2).filter(|pair| pair == b"\r\n").count();
+    if lines.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() != 2 * breaks {
         return None;
     }
     let mail = MessageParser::default().parse(bytes)?;

@@ -9,6 +9,7 @@ ALTER TABLE approval ADD COLUMN edited BLOB;
 ALTER TABLE approval ADD COLUMN policy INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX approval_of_content ON approval (tenant, user, content_digest, asked_ms) WHERE content_digest IS NOT NULL;
 
+ALTER TABLE outbox ADD COLUMN bytes_digest BLOB;
 ALTER TABLE outbox ADD COLUMN number INTEGER;
 ALTER TABLE outbox ADD COLUMN request TEXT;
 ALTER TABLE outbox ADD COLUMN answer TEXT;

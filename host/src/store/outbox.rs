@@ -132,39 +132,29 @@ impl Store {
 
     /// Ends an attempt: the outcome, and what the run hears of it, in one transaction. Gives where the message is now.
     pub async fn attempted(&self, approval: &str, outcome: Outcome, now: Millis) -> Result<State> {
-        self.end_attempt(approval, now, move |db, record| {
-            let text = serde_json::to_string(&outcome).expect("JSON serializes");
-            db.prepare_cached("UPDATE outbox SET outcome = ?2 WHERE approval = ?1")?
-                .execute(params![record.approval, text])?;
-            apply(db, record, Event::Attempted(&outcome), now)
-        })
-        .await
+        self.end_attempt(approval, outcome, false, now).await
     }
 
     /// Ends an attempt whose process has died: nobody knows how far it came.
     pub async fn lost(&self, approval: &str, now: Millis) -> Result<State> {
         let why = "the process that handed it over has died".into();
-        let text = serde_json::to_string(&Outcome::Uncertain { why }).expect("JSON serializes");
-        self.end_attempt(approval, now, move |db, record| {
-            db.prepare_cached("UPDATE outbox SET outcome = ?2 WHERE approval = ?1")?
-                .execute(params![record.approval, text])?;
-            apply(db, record, Event::Lost, now)
-        })
-        .await
+        self.end_attempt(approval, Outcome::Uncertain { why }, true, now).await
     }
 
-    async fn end_attempt(
-        &self,
-        approval: &str,
-        now: Millis,
-        end: impl FnOnce(&Connection, &Record) -> rusqlite::Result<Option<State>> + Send + 'static,
-    ) -> Result<State> {
+    async fn end_attempt(&self, approval: &str, outcome: Outcome, lost: bool, now: Millis) -> Result<State> {
         let approval = approval.to_owned();
         self.write(move |db| {
             touch(db, now)?;
             let record = record(db, &approval)?;
-            // Somebody else has said meanwhile that it was lost: that stands.
-            Ok(end(db, &record)?.unwrap_or(record.facts.state))
+            let event = if lost { Event::Lost } else { Event::Attempted(&outcome) };
+            if next(record.facts, event, now).is_none() {
+                // Somebody else has ended it meanwhile, and what they said stands.
+                return Ok(record.facts.state);
+            }
+            let text = serde_json::to_string(&outcome).expect("JSON serializes");
+            db.prepare_cached("UPDATE outbox SET outcome = ?2 WHERE approval = ?1")?
+                .execute(params![approval, text])?;
+            Ok(apply(db, &record, event, now)?.unwrap_or(record.facts.state))
         })
         .await
     }
@@ -350,10 +340,20 @@ pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite
     let bytes = letter::render(&action, &message_id, now).map_err(|error| damaged(&error.to_string()))?;
     intact(encoded, &bytes, digest)?;
     db.prepare_cached(
-        "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, due_ms) \
-         VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, 0, 0)",
+        "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, bytes_digest, armed_ms, \
+         attempts, due_ms) VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, ?9, 0, 0)",
     )?
-    .execute(params![approval, seq, tenant, user, message_id, encoded, bytes, now])?;
+    .execute(params![
+        approval,
+        seq,
+        tenant,
+        user,
+        message_id,
+        encoded,
+        bytes,
+        Digest::of(&bytes).0,
+        now
+    ])?;
     Ok(())
 }
 
@@ -367,14 +367,20 @@ fn intact(encoded: &[u8], bytes: &[u8], signed: Digest) -> rusqlite::Result<Acti
 
 /// What is handed over, compared once more with what was signed: a row that has been tampered with or has rotted does not leave.
 fn parcel(db: &Connection, approval: &str) -> rusqlite::Result<Parcel> {
-    let sql = "SELECT outbox.action, outbox.bytes, approval.digest FROM outbox \
+    let sql = "SELECT outbox.action, bytes, bytes_digest, approval.digest FROM outbox \
                JOIN approval ON approval.id = outbox.approval WHERE outbox.approval = ?1";
-    let (encoded, bytes, digest) = db.prepare_cached(sql)?.query_row([approval], |row| {
-        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, Digest(row.get(2)?)))
-    })?;
-    let action = intact(&encoded, &bytes, digest)?;
-    let recipients: BTreeSet<_> = action.recipients().map(str::to_owned).collect();
-    Ok(Parcel { from: action.from, recipients: recipients.into_iter().collect(), bytes })
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_row([approval], |row| {
+        let (encoded, bytes): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        // Date and Message-ID are not part of what is signed; this covers them.
+        let rendered: Option<[u8; 32]> = row.get(2)?;
+        if rendered.is_some_and(|rendered| rendered != Digest::of(&bytes).0) {
+            return Err(damaged("the bytes to send are not those that were rendered"));
+        }
+        let action = intact(&encoded, &bytes, Digest(row.get(3)?))?;
+        let recipients: BTreeSet<_> = action.recipients().map(str::to_owned).collect();
+        Ok(Parcel { from: action.from, recipients: recipients.into_iter().collect(), bytes })
+    })
 }
 
 /// Cancels what is armed or waits for its turn; what is being handed over is not offered again.

@@ -64,7 +64,8 @@ CREATE TABLE policy (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE outbox (
     approval TEXT PRIMARY KEY, intent INTEGER NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL,
     state TEXT NOT NULL, message TEXT, message_id TEXT NOT NULL UNIQUE,
-    action BLOB NOT NULL, bytes BLOB NOT NULL, armed_ms INTEGER NOT NULL, sent_ms INTEGER,
+    -- What was signed, the bytes that leave, and their SHA-256, which says whether the disk still has them as they were rendered.
+    action BLOB NOT NULL, bytes BLOB NOT NULL, bytes_digest BLOB, armed_ms INTEGER NOT NULL, sent_ms INTEGER,
     -- Counts what has left, so that messages of one millisecond have an order.
     sent_seq INTEGER,
     -- The send that waits for it: its number in the journal, its arguments, and what it answers if the message has left.
