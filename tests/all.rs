@@ -14,6 +14,7 @@ mod install;
 mod javascript;
 mod kit;
 mod languages;
+mod lies;
 mod mail;
 mod matrix;
 mod notify;
