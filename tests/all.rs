@@ -18,6 +18,7 @@ mod lies;
 mod mail;
 mod matrix;
 mod notify;
+mod races;
 mod scenarios;
 mod templates;
 mod tidy;
