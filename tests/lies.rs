@@ -8,6 +8,7 @@
 //!
 //! Whatever the table says, a message that leaves was shown whole before it was signed, and is that message byte for byte.
 
+use crate::races::account;
 use crate::support::{guest, workspace};
 use countersign::approval::notices::{Flag, notices};
 use countersign::approval::{Action, Policy, Verdict, letter};
@@ -995,7 +996,15 @@ fn turncoats(chapter: &mut Chapter) {
     chapter.lie("the right to send is taken away", after_yes(&[Revoke]).into_iter().chain([Grant]).collect());
     chapter.lie("the right is taken away and given back", after_yes(&[Revoke, Grant]));
     chapter.lie("the intent is cancelled", vec![asks(), Sign, Cancel, Resume]);
-    chapter.lie("the clock is set back", vec![asks(), Hours(73), Hours(-73), Settle, Resume]);
+    // The host's time stands still until the clock has come where it was, so it is put there again for those who come after.
+    chapter.lie(
+        "the yes has expired, and the clock is set back",
+        vec![asks(), Sign, Hours(73), Settle, Hours(-73), Settle, Resume, Hours(73)],
+    );
+    chapter.lie(
+        "the time to say yes is over, and the clock is set back",
+        vec![asks(), Hours(73), Settle, Hours(-73), All, Hours(73)],
+    );
     chapter.lie(
         "the person writes another subject, the agent sends its own",
         vec![asks(), EditAndSign("Edited №"), Resume],
@@ -1039,7 +1048,7 @@ struct Court {
 }
 
 /// What came of one lie.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Verdicts {
     shown: String,
     heard: String,
@@ -1049,6 +1058,23 @@ struct Verdicts {
     silently: usize,
     /// How many of them were signed without any message to look at.
     uninspectable: usize,
+}
+
+impl Verdicts {
+    /// What became of it, in the words of the summary.
+    fn end(&self) -> &'static str {
+        let refused = |heard: &str| {
+            let code =
+                |word: &str| word.len() > 4 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            heard.split([' ', ':', '(']).any(code)
+        };
+        match (self.left, self.shown.contains("; "), refused(&self.heard)) {
+            (0, _, true) => "refused or stopped",
+            (0, _, false) => "never sent",
+            (_, false, _) => "shown whole and signed",
+            (_, true, _) => "asked again, shown whole and signed",
+        }
+    }
 }
 
 impl Court {
@@ -1208,6 +1234,7 @@ impl Court {
         for (user, id) in runs {
             let view = self.host.show(user, id).unwrap();
             heard.push(told_to_the_agent(&view));
+            let mut sends = 0;
             for Stored { approval, .. } in &view.approvals {
                 let Ok(outgoing) = self.host.outgoing(user, &approval.id) else { continue };
                 if outgoing.sent_ms.is_none() {
@@ -1217,6 +1244,14 @@ impl Court {
                 let screen = self.signed.get(&approval.id).and_then(|signed| signed.shown.as_ref());
                 uninspectable += usize::from(screen.is_none());
                 silently += usize::from(screen != Some(&outgoing.action));
+                sends += 1;
+            }
+            // The agent is told of every message that has left, and of no other.
+            if let (Status::Done, Some(card)) = (view.intent.status, &view.intent.card) {
+                let lines = card["body"].as_str().unwrap_or_default().lines();
+                let ok =
+                    lines.filter(|line| line.starts_with("messages.send -> ok") || line.starts_with("sent "));
+                assert_eq!(ok.count(), sends, "{card}");
             }
             if view.intent.status == Status::Waiting {
                 self.host.cancel(user, id).await.unwrap();
@@ -1228,7 +1263,7 @@ impl Court {
 
     /// Each message that has left maps to one approval, was signed as what it is, and its bytes are those of what was shown.
     fn close(&self) -> usize {
-        let mut left = BTreeSet::new();
+        let mut all = Vec::new();
         for user in [USER, NEIGHBOUR] {
             for sent in self.host.sent(user).unwrap() {
                 let signed = &self.signed[&sent.approval];
@@ -1236,27 +1271,16 @@ impl Court {
                 assert_eq!(&sent.action, shown);
                 assert_eq!(letter::parse(&sent.bytes, shown).as_ref(), Some(shown));
                 assert_eq!(sent.bytes, letter::render(shown, &sent.message_id, signed.at_ms).unwrap());
-                assert!(left.insert(sent.approval), "one approval, one message");
+                all.push(sent);
             }
         }
-        let (mut used, mut delivered) = (BTreeMap::new(), BTreeMap::new());
-        self.host
-            .each_audit_entry(|_, entry| {
-                let body: Value = serde_json::from_str(&entry.body).unwrap();
-                let approval = || body["approval"].as_str().unwrap().to_owned();
-                match entry.kind.as_str() {
-                    "use" => *used.entry(approval()).or_insert(0) += 1,
-                    "deliver" => *delivered.entry(approval()).or_insert(0) += 1,
-                    _ => {}
-                }
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(left, delivered.keys().cloned().collect());
-        assert!(delivered.iter().all(|(approval, times)| *times == 1 && used.get(approval) == Some(&1)));
-        let audited = self.host.audit(None).unwrap();
-        assert_eq!((audited.broken, audited.strays), (None, vec![]));
-        left.len()
+        let mut entries = Vec::new();
+        let each = self.host.each_audit_entry(|_, entry| {
+            entries.push(entry);
+            Ok(())
+        });
+        each.unwrap();
+        account(&all, &entries, &self.host.audit(None).unwrap())
     }
 }
 
@@ -1295,9 +1319,12 @@ fn told_to_the_agent(view: &View) -> String {
             _ => heard.push((one, 1)),
         }
     }
-    let heard =
-        heard.into_iter().map(|(one, times)| if times == 1 { one } else { format!("{times}x {one}") });
-    heard.collect::<Vec<_>>().join(" ")
+    let once = |(one, times)| if times == 1 { one } else { format!("{times}x {one}") };
+    let heard: Vec<_> = heard.into_iter().map(once).collect();
+    match heard.is_empty() {
+        true => card["code"].as_str().unwrap_or("an empty card").to_owned(),
+        false => heard.join(" "),
+    }
 }
 
 fn one_answer(line: &str) -> String {
@@ -1343,14 +1370,12 @@ async fn no_lie_lets_a_message_out_that_was_not_shown_and_signed() {
         "number | item | the lie | policy | shown to the person | heard by the agent | delivered\n"
             .to_owned();
     let (mut delivered, mut silently, mut uninspectable) = (0, Vec::new(), 0);
+    let mut ends = BTreeMap::<_, usize>::new();
     for (number, lie) in (1..).zip(&lies) {
-        let began = std::time::Instant::now();
         let (one, other) = tokio::join!(by_default.hear(number, lie), strictly.hear(number, lie));
-        if std::env::var_os("SLOW").is_some() && began.elapsed().as_millis() > 300 {
-            eprintln!("{number} {} {:?}", lie.what, began.elapsed());
-        }
         for (policy, verdicts) in [("default", &one), ("strict", &other)] {
             delivered += verdicts.left;
+            *ends.entry(verdicts.end()).or_default() += 1;
             uninspectable += verdicts.uninspectable;
             if verdicts.silently > 0 {
                 silently.push(line(number, lie, policy, verdicts));
@@ -1364,8 +1389,8 @@ async fn no_lie_lets_a_message_out_that_was_not_shown_and_signed() {
     // The message that made the host's acquaintance with the recipients is none of the lies.
     assert_eq!(by_default.close() + strictly.close(), delivered + 2);
     eprintln!(
-        "{} lies under each of two policies: {delivered} messages delivered, all shown and signed; {} silently passed; \
-         {uninspectable} uninspectable",
+        "{} lies under each of two policies: {ends:?}; {delivered} messages delivered; {} silently passed; {uninspectable} \
+         uninspectable",
         lies.len(),
         silently.len()
     );
