@@ -198,7 +198,7 @@ impl Chapter<'_> {
 
 fn lies() -> Vec<Lie> {
     let mut lies = Vec::new();
-    let chapters: &[(&'static str, fn(&mut Chapter))] = &[
+    let chapters: [(_, fn(&mut Chapter)); 14] = [
         ("1", other_bodies),
         ("2", more_recipients),
         ("3", copies),

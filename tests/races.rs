@@ -366,7 +366,7 @@ async fn one_of_two_processes() {
         uses.push(tokio::spawn(async move {
             barrier.wait().await;
             // Every other one looks who owns the run now: what stops it is that the approval has been used.
-            if number % 2 == 1 {
+            if number.is_multiple_of(2) {
                 (commit.intent, commit.generation, commit.first) = mine(&store);
             }
             store.commit(commit).await.unwrap()
@@ -668,7 +668,7 @@ async fn of_all_who_lay_hands_on_an_approval_the_first_decides_and_the_others_he
         Ok(())
     });
     each.unwrap();
-    let fates = fates(&entries);
+    let (fates, denials) = (fates(&entries), denials(&entries));
     let (mut sent, mut ends) = (Vec::new(), BTreeMap::<_, usize>::new());
     for (race, tried) in &run {
         let (user, fate) = (&race.user, &fates[&race.approval]);
@@ -681,6 +681,7 @@ async fn of_all_who_lay_hands_on_an_approval_the_first_decides_and_the_others_he
         let approved = fate.decided.as_ref().is_some_and(|decided| decided.0 == Verdict::Approve);
         assert_eq!(armed, usize::from(approved));
         check(race, tried, fate, left.first().map(|sent| &sent.action));
+        allowed(fate, denials.get(user));
         *ends.entry(fate.state.name()).or_default() += 1;
         sent.extend(left);
     }
@@ -818,10 +819,7 @@ async fn two_hosts_on_one_folder_agree_on_who_was_first_and_the_agent_does_as_th
         let stored = hosts[0].approval(user, &race.approval).unwrap();
         assert_eq!(stored.approval.state, fate.state);
         check(race, tried, fate, left.first().map(|sent| &sent.action));
-        // What was used was used while the agent was allowed to send.
-        if let (Some(used), Some(denied)) = (fate.used_at, denials.get(user)) {
-            assert!(used < *denied, "{user} was sent for at {used}, and denied it at {denied}");
-        }
+        allowed(fate, denials.get(user));
         assert_eq!(sent_for(view), left.len(), "{:?}", view.intent);
         *ends.entry(fate.state.name()).or_default() += 1;
         sent.extend(left);
@@ -830,6 +828,13 @@ async fn two_hosts_on_one_folder_agree_on_who_was_first_and_the_agent_does_as_th
     eprintln!(
         "{RACES_OF_HOSTS} races of two hosts on one folder, with as many agents driven: {ends:?}, {sent} messages left"
     );
+}
+
+/// What was used was used while the agent was allowed to send.
+fn allowed(fate: &Fate, denied: Option<&u64>) {
+    if let (Some(used), Some(denied)) = (fate.used_at, denied) {
+        assert!(used < *denied, "it was used at {used}, and the right to send taken away at {denied}");
+    }
 }
 
 /// Where in the chain each user took the right to send away.
