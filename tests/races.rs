@@ -8,7 +8,7 @@ use crate::support::{guest, workspace};
 use countersign::agent::Package;
 use countersign::approval::decision::State;
 use countersign::approval::outbox::Outcome;
-use countersign::approval::{Action, Binding, BodyKind, PENDING_MS, Policy, Verdict, Words};
+use countersign::approval::{Action, Binding, BodyKind, PENDING_MS, Policy, Verdict, Words, letter};
 use countersign::audit;
 use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis};
@@ -54,6 +54,7 @@ pub fn account(sent: &[Sent], entries: &[audit::Entry], audited: &Audited) -> us
         let (verdict, digest, _) = fate.decided.as_ref().unwrap();
         assert_eq!((*verdict, *digest), (Verdict::Approve, sent.action.digest()));
         assert_eq!(fate.delivered, Some(Digest::of(&sent.bytes)));
+        assert_eq!(letter::parse(&sent.bytes, &sent.action).as_ref(), Some(&sent.action));
     }
     let left: BTreeSet<_> = sent.iter().map(|sent| &sent.approval).collect();
     assert_eq!(left.len(), sent.len(), "two messages left for one approval");
@@ -320,11 +321,7 @@ async fn one_of_two_processes() {
         return;
     };
     let job: Value = serde_json::from_str(&job).unwrap();
-    let job: Arc<Value> = Arc::new(job);
-    let text = {
-        let job = job.clone();
-        move |name: &str| job[name].as_str().unwrap().to_owned()
-    };
+    let text = |name: &str| job[name].as_str().unwrap().to_owned();
     let (data, is_send) = (PathBuf::from(text("data")), job["way"] == "send");
     let clock = Arc::new(Clock::system());
     let mut host = open_host(&data, clock.clone());
@@ -332,12 +329,12 @@ async fn one_of_two_processes() {
         host.rehearse_transport(Arc::new(Counted(text("taken").into())));
     }
     let (host, store) = (Arc::new(host), Arc::new(Store::open(&data.join("countersign.db")).unwrap()));
+    let id = text("intent");
     let mine = move |store: &Store| {
-        let (seq, intent) = store.intent(TENANT, "local", &text("intent")).unwrap();
+        let (seq, intent) = store.intent(TENANT, "local", &id).unwrap();
         (intent.id, intent.generation, store.journal(seq).unwrap().len())
     };
     let known = mine(&store);
-    let text = |name: &str| job[name].as_str().unwrap().to_owned();
     // All believe to own the run, and none has asked for its lock.
     let commit = |(intent, generation, first): (String, u64, usize)| {
         let (approval, message, at_ms) = (text("approval"), text("message"), clock.now());
