@@ -8,6 +8,7 @@ mod cli;
 mod crash;
 mod display;
 mod examples;
+mod faults;
 mod first_agent;
 mod hostile;
 mod install;

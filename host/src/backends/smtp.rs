@@ -10,6 +10,7 @@
 use crate::approval::address;
 use crate::approval::outbox::{Outcome, Rejected};
 use crate::config::{Login, Password, Submission, Tls};
+use crate::moment::{Moment, reach};
 use crate::tools::messages::{Delivering, Parcel, Transport};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -392,7 +393,10 @@ impl Dialogue {
     async fn hand_over(mut self, parcel: &Parcel) -> Outcome {
         // The library ends what it is given with the CRLF of the last line and the dot.
         let bytes = parcel.bytes.strip_suffix(b"\r\n").unwrap_or(&parcel.bytes);
+        // As near as one gets: the library sends text and dot, and reads the answer, in one call.
+        reach(Moment::AlmostHandedOver);
         let answer = timeout(self.limit, self.connection.message(bytes)).await;
+        reach(Moment::HandedOver);
         let answer = self.heard(answer).and_then(|answer| agrees(answer, Severity::PositiveCompletion));
         match answer {
             Ok(answer) => {
