@@ -28,6 +28,8 @@ use std::time::Duration;
 const PASSES_MAX: u32 = 12;
 /// A moment that comes more often than this in one command is an endless loop.
 const TIMES_MAX: u32 = 30;
+/// How many rounds of killing share a data folder.
+const ROUNDS_PER_FOLDER: u64 = 50;
 
 // Deaths at named moments
 
@@ -681,24 +683,31 @@ impl Person {
 
 #[test]
 fn whatever_is_killed_whenever_no_message_is_handed_over_twice() {
-    let seed = seed();
+    let (seed, next) = (seed(), AtomicUsize::new(0));
+    // Lists show 1000 rows: not too many rounds share a data folder.
+    let folders = rounds().div_ceil(2).div_ceil(ROUNDS_PER_FOLDER);
+    let work = || {
+        while let folder = next.fetch_add(1, Ordering::Relaxed) as u64
+            && folder < folders
+        {
+            let mut person = Person::new(Way::Command, seed.wrapping_add(folder));
+            let mut usual = Duration::from_millis(50);
+            for _ in 0..ROUNDS_PER_FOLDER {
+                person.round(&mut |person, arguments| {
+                    let life = (person.random.below(3) > 0).then(|| person.random.part_of(usual));
+                    let (ended, took) = timed(|| run_for(&person.post.cli, arguments, life));
+                    if life.is_none() {
+                        usual = (usual * 7 + took) / 8;
+                    }
+                    ended
+                });
+            }
+            person.close();
+        }
+    };
     thread::scope(|scope| {
-        for folder in 0..2 {
-            scope.spawn(move || {
-                let mut person = Person::new(Way::Command, seed.wrapping_add(folder));
-                let mut usual = Duration::from_millis(50);
-                for _ in 0..rounds().div_ceil(4) {
-                    person.round(&mut |person, arguments| {
-                        let life = (person.random.below(3) > 0).then(|| person.random.part_of(usual));
-                        let (ended, took) = timed(|| run_for(&person.post.cli, arguments, life));
-                        if life.is_none() {
-                            usual = (usual * 7 + took) / 8;
-                        }
-                        ended
-                    });
-                }
-                person.close();
-            });
+        for _ in 0..2 {
+            scope.spawn(work);
         }
     });
 }
