@@ -9,6 +9,7 @@ mod crash;
 mod decisions;
 mod display;
 mod examples;
+mod faults;
 mod first_agent;
 mod hostile;
 mod install;

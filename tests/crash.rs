@@ -801,7 +801,7 @@ fn at_once<A: Send, B: Send>(
 // What all of them need
 
 /// Runs a command with `--json`, and kills it when its life is over. Gives nothing where that came before its end.
-fn run_for(cli: &Cli, arguments: &[&str], life: Option<Duration>) -> Option<Ended> {
+pub fn run_for(cli: &Cli, arguments: &[&str], life: Option<Duration>) -> Option<Ended> {
     let mut child = cli.command(&[&["--json"], arguments].concat()).spawn().unwrap();
     if let Some(life) = life {
         thread::sleep(life);
@@ -826,7 +826,7 @@ fn usual(cli: &Cli, arguments: &[&str]) -> Duration {
     clippy::disallowed_methods,
     reason = "a process is killed by the clock on the wall, not by a virtual one"
 )]
-fn timed<T>(doing: impl FnOnce() -> T) -> (T, Duration) {
+pub fn timed<T>(doing: impl FnOnce() -> T) -> (T, Duration) {
     let began = Instant::now();
     (doing(), began.elapsed())
 }
@@ -868,7 +868,7 @@ fn sent_of(cli: &Cli, intent: &str) -> Vec<Value> {
 }
 
 /// How many rounds of killing; a race is run once for every eight of them.
-fn rounds() -> u64 {
+pub fn rounds() -> u64 {
     std::env::var("COUNTERSIGN_CRASH_ROUNDS")
         .map_or(200, |rounds| rounds.parse().expect("a number of rounds"))
 }
@@ -877,7 +877,7 @@ fn races() -> u64 {
     rounds().div_ceil(8)
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let seed = match std::env::var("COUNTERSIGN_SEED") {
         Ok(seed) => seed.parse().expect("the seed is a number"),
         Err(_) => RandomState::new().build_hasher().finish(),
@@ -887,14 +887,14 @@ fn seed() -> u64 {
 }
 
 /// Numbers drawn from a seed (splitmix64).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Random {
+    pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -903,7 +903,7 @@ impl Random {
     }
 
     /// A moment between the start of something that takes `whole` and a little after its end.
-    fn part_of(&mut self, whole: Duration) -> Duration {
+    pub fn part_of(&mut self, whole: Duration) -> Duration {
         whole * self.below(1_250) as u32 / 1_000
     }
 }

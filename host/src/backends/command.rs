@@ -11,6 +11,7 @@
 use super::smtp::{WORDS_CHARS_MAX, check};
 use crate::approval::outbox::Outcome;
 use crate::config::Program;
+use crate::moment::{Moment, reach};
 use crate::tools::messages::{Delivering, Parcel, Transport};
 use std::io::{self, ErrorKind};
 use std::process::{ExitStatus, Stdio};
@@ -136,8 +137,16 @@ async fn talk(child: &mut Child, letter: &[u8]) -> io::Result<Ended> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async move {
         let Some(mut stdin) = stdin else { return false };
+        let (most, last) = letter.split_at(letter.len().saturating_sub(1));
+        if stdin.write_all(most).await.is_err() {
+            return false;
+        }
+        reach(Moment::AlmostHandedOver);
         // Closed when it is dropped, which ends the message.
-        stdin.write_all(letter).await.is_ok() && stdin.shutdown().await.is_ok()
+        let had_all = stdin.write_all(last).await.is_ok() && stdin.shutdown().await.is_ok();
+        drop(stdin);
+        reach(Moment::HandedOver);
+        had_all
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut hearing = Box::pin(async { tokio::join!(hear(stdout, &mut out), hear(stderr, &mut err)) });

@@ -10,6 +10,7 @@
 use crate::approval::address;
 use crate::approval::outbox::{Outcome, Rejected};
 use crate::config::{Login, Password, Submission, Tls};
+use crate::moment::{Moment, reach};
 use crate::tools::messages::{Delivering, Parcel, Transport};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -400,7 +401,10 @@ impl Dialogue {
         // The library writes the CRLF of the last line together with the dot. Where the bytes have none, it is added: SMTP
         // knows no message that does not end in one, RFC 5321, 4.1.1.4.
         let bytes = parcel.bytes.strip_suffix(b"\r\n").unwrap_or(&parcel.bytes);
+        // As near as one gets: the library sends text and dot, and reads the answer, in one call.
+        reach(Moment::AlmostHandedOver);
         let answer = timeout(self.limit, self.connection.message(bytes)).await;
+        reach(Moment::HandedOver);
         let answer = self.heard(answer).and_then(|answer| agrees(answer, Severity::PositiveCompletion));
         match answer {
             Ok(answer) => {
