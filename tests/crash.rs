@@ -722,7 +722,7 @@ impl Agents {
     fn ask(&self, cli: &Cli, random: &mut Random) -> Asked {
         // Each about a message of its own: what was declined is not asked about again so soon.
         let number = random.below(u64::MAX);
-        let steps = if number % 2 == 0 { quick_message(number) } else { slow(number) };
+        let steps = if number.is_multiple_of(2) { quick_message(number) } else { slow(number) };
         let parameters = json!({ "steps": steps }).to_string();
         Asked::of(&cli.json(3, &["run", &self.script, "script", "--params", &parameters]))
     }

@@ -216,8 +216,6 @@ impl Post {
             }
         }
         let end = self.ended(&asked);
-        let is_cut = end == End::Half && at.starts_with(Moment::AlmostHandedOver.name());
-        let outcome = if is_cut { End::Uncertain } else { end };
         let expected: &[End] = match (case.dies, case.fate, self.way) {
             (Dies::Decline | Dies::Expire, ..) => &[End::Declined],
             (Dies::Settle, ..) => &[End::Uncertain],
@@ -228,7 +226,7 @@ impl Post {
             (_, Fate::Refused, _) => &[End::NotSent, End::Uncertain],
             (_, Fate::Lost | Fate::Failed, _) => &[End::Uncertain],
         };
-        assert!(expected.contains(&outcome), "{context}: {end:?}");
+        assert!(expected.contains(&end), "{context}: {end:?}");
         self.cli.json(0, &["audit", "verify"]);
         Some(end)
     }
@@ -351,9 +349,6 @@ enum End {
     Sent,
     NotSent,
     Uncertain,
-    /// As uncertain, and what has arrived is the beginning of it: the program it was handed to cannot tell the death of whoever
-    /// writes from the end of the message.
-    Half,
     /// It was declined, or the time for it was over.
     Declined,
     /// There is no intent.
@@ -366,7 +361,6 @@ impl End {
             End::Sent => 's',
             End::NotSent => 'n',
             End::Uncertain => 'u',
-            End::Half => 'h',
             End::Declined => 'd',
             End::Nothing => '0',
         }
@@ -383,8 +377,6 @@ flock -s 9
 letter=$(mktemp "$1/new.XXXXXX")
 cat >"$letter"
 id=$(sed -n 's/^Message-ID: <\(.*\)>$/\1/p; /^$/q' "$letter")
-# Whoever was to write it died over it: `sendmail` takes what there is.
-[ -n "$id" ] || exit 0
 subject=$(sed -n 's/^Subject: //p; /^$/q' "$letter")
 case $subject in
 Refused*)
@@ -479,7 +471,6 @@ impl Post {
         let context = format!("{shown:#} {row:#} {copies:?}");
         // The end of the body is the end of the message.
         let is_whole = |copy: &String| copy.trim_end().ends_with(row["action"]["body"].as_str().unwrap());
-        let are_whole = copies.iter().all(is_whole);
         let (end, copies_max) = match row["state"].as_str() {
             None | Some("cancelled") => {
                 assert_eq!(heard, None, "{context}");
@@ -495,13 +486,13 @@ impl Post {
             }
             Some("uncertain") => {
                 assert_eq!(heard.and_then(|heard| heard.1), Some("uncertain"), "{context}");
-                (if are_whole { End::Uncertain } else { End::Half }, 1)
+                (End::Uncertain, 1)
             }
             _ => panic!("on its way after the end: {context}"),
         };
         assert!(copies.len() <= copies_max, "{context}");
-        assert!(are_whole || end == End::Half, "half a message: {context}");
-        assert_eq!(open.is_some(), matches!(end, End::Uncertain | End::Half), "{context}");
+        assert!(copies.iter().all(is_whole), "half a message: {context}");
+        assert_eq!(open.is_some(), end == End::Uncertain, "{context}");
         end
     }
 
@@ -741,8 +732,7 @@ fn behind(starter: &[&str], command: &Command) -> Command {
 }
 
 /// What is said where there is no room.
-const FULL: &[&str] =
-    &["No space left", "disk is full", "File too large", "disk I/O error", "stopped after a failed commit"];
+const FULL: &[&str] = &["No space left", "disk is full", "is full:", "File too large", "disk I/O error"];
 
 #[test]
 fn on_a_full_disk_commands_fail_and_say_so_and_nothing_is_lost() {

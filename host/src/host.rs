@@ -34,7 +34,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -584,10 +584,12 @@ impl Host {
         let mut before = BTreeMap::from([(self.policy.0, false)]);
         let mut approvals = Vec::with_capacity(stored.len());
         for Stored { mut approval, policy, .. } in stored {
-            if !before.contains_key(&policy) {
-                before.insert(policy, self.policy.1.is_stricter_than(&self.store.policy(policy)?));
-            }
-            approval.outdated = before[&policy];
+            approval.outdated = match before.entry(policy) {
+                btree_map::Entry::Occupied(known) => *known.get(),
+                btree_map::Entry::Vacant(new) => {
+                    *new.insert(self.policy.1.is_stricter_than(&self.store.policy(policy)?))
+                }
+            };
             approvals.push(approval);
         }
         Ok(approvals)
@@ -743,7 +745,9 @@ impl Host {
         note: Option<String>,
     ) -> Result<Digest> {
         let stored = self.approval(user, id)?;
-        if (verdict, stored.approval.state) == (Verdict::Approve, State::Pending) {
+        let is_open =
+            stored.approval.state == State::Pending && self.clock().now() < stored.approval.expires_ms;
+        if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
             self.may_leave(user, &stored)?;
         }

@@ -5,6 +5,9 @@
 //! same, but `nullmailer` keeps each CR and adds its own. There is no lone CR and no lone LF in what is sent, so that nothing
 //! is lost, and what arrives is what was signed.
 //!
+//! It reads a file that is finished before it is started, not a pipe: whoever ends while a pipe is being filled ends the message
+//! for the program, too, and it would send half of what was signed.
+//!
 //! Its exit code is all that is known of what it did, see `sysexits.h`. What it prints is hostile: it is read to the end, so
 //! that it never has to wait, and little of it is kept.
 
@@ -13,10 +16,12 @@ use crate::approval::outbox::Outcome;
 use crate::config::Program;
 use crate::moment::{Moment, reach};
 use crate::tools::messages::{Delivering, Parcel, Transport};
-use std::io::{self, ErrorKind};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek as _, Write as _};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 
 /// How much of what a program prints is kept, in bytes.
@@ -51,11 +56,17 @@ impl Transport for Command {
                 Ok(letter) => letter,
                 Err(why) => return never(why),
             };
-            let (name, mut child) = match self.spawn(parcel) {
+            let letter = match file(&letter) {
+                Ok(letter) => letter,
+                Err(error) => return never(format!("the message cannot be held ready: {error}")),
+            };
+            reach(Moment::AlmostHandedOver);
+            let (name, mut child) = match self.spawn(parcel, &letter) {
                 Ok(started) => started,
                 Err((why, again)) => return Outcome::NotSent { why, again, rejected: Vec::new() },
             };
-            let ended = tokio::time::timeout(self.program.timeout, talk(&mut child, &letter)).await;
+            reach(Moment::HandedOver);
+            let ended = tokio::time::timeout(self.program.timeout, watch(&mut child, letter)).await;
             let uncertain = |why: &str| Outcome::Uncertain { why: format!("{name} {why}") };
             match ended {
                 // Dropping the child kills it.
@@ -84,7 +95,7 @@ impl Command {
         Ok(letter)
     }
 
-    fn spawn(&self, parcel: &Parcel) -> Result<(String, Child), (String, bool)> {
+    fn spawn(&self, parcel: &Parcel, letter: &File) -> Result<(String, Child), (String, bool)> {
         let mut words = self.program.command.iter().map(|word| word.replace("{from}", &parcel.from));
         let Some(name) = words.next() else { return Err(("the command is empty".into(), false)) };
         let mut command = tokio::process::Command::new(&name);
@@ -92,8 +103,8 @@ impl Command {
         command.args(words).arg("--").args(&parcel.recipients);
         command.env_clear();
         command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        match command.spawn() {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        match letter.try_clone().and_then(|letter| command.stdin(letter).spawn()) {
             Ok(child) => Ok((name, child)),
             Err(error) => {
                 let stays = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
@@ -106,7 +117,7 @@ impl Command {
 /// How a program ended.
 struct Ended {
     status: ExitStatus,
-    /// Whether it was given the whole message.
+    /// Whether it has read the whole message.
     had_all: bool,
     printed: String,
 }
@@ -121,7 +132,7 @@ impl Ended {
         let refuses = status.code().is_some_and(|code| REFUSALS.contains(&code) && code != TRY_LATER);
         match status.code() {
             Some(0) if had_all => Outcome::Sent { said: printed },
-            // It did not even have all of it.
+            // It has not even read all of it.
             Some(1..) if !had_all => Outcome::NotSent { why, again: false, rejected: Vec::new() },
             // To several it may have sent some.
             Some(_) if refuses && recipients == 1 => {
@@ -132,34 +143,29 @@ impl Ended {
     }
 }
 
-/// Gives the program the message, hears what it prints, and waits for its end.
-async fn talk(child: &mut Child, letter: &[u8]) -> io::Result<Ended> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async move {
-        let Some(mut stdin) = stdin else { return false };
-        let (most, last) = letter.split_at(letter.len().saturating_sub(1));
-        if stdin.write_all(most).await.is_err() {
-            return false;
-        }
-        reach(Moment::AlmostHandedOver);
-        // Closed when it is dropped, which ends the message.
-        let had_all = stdin.write_all(last).await.is_ok() && stdin.shutdown().await.is_ok();
-        drop(stdin);
-        reach(Moment::HandedOver);
-        had_all
-    };
+/// The message as a file without a name, to be read from its start. Programs that share it share how far it has been read.
+fn file(letter: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("letter", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(letter)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Hears what the program prints, and waits for its end.
+async fn watch(child: &mut Child, mut letter: File) -> io::Result<Ended> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut hearing = Box::pin(async { tokio::join!(hear(stdout, &mut out), hear(stderr, &mut err)) });
-    let mut ending = Box::pin(async { tokio::join!(write, child.wait()) });
-    let (had_all, status) = tokio::select! {
-        ended = &mut ending => {
+    let status = tokio::select! {
+        status = child.wait() => {
             let _ = tokio::time::timeout(AFTERWORDS_MAX, &mut hearing).await;
-            ended
+            status
         }
         // It has closed both, and may still be at work.
-        _ = &mut hearing => ending.await,
+        _ = &mut hearing => child.wait().await,
     };
     drop(hearing);
+    let had_all = letter.stream_position()? == letter.metadata()?.len();
     let printed =
         String::from_utf8_lossy(&[err, out].concat()).trim().chars().take(WORDS_CHARS_MAX).collect();
     Ok(Ended { status: status?, had_all, printed })

@@ -42,13 +42,12 @@ impl Store {
     pub fn each_audit_entry(&self, mut take: impl FnMut(Digest, Entry) -> Result<()>) -> Result<()> {
         self.read(|db| {
             let mut previous = START;
-            let taken = each(db, |entry| {
+            each(db, |entry| {
                 let hash = entry.hash;
                 let taken = take(previous, entry);
                 previous = hash;
                 Ok(taken)
-            })?;
-            taken
+            })?
         })
     }
 

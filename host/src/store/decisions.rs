@@ -119,7 +119,13 @@ impl Store {
         by: &str,
         now: Millis,
     ) -> Result<Digest> {
-        self.person(key, Event::Edit { shown }, now, Says::Edit { edited, digest, by: by.into() }).await
+        self.person(
+            key,
+            Event::Edit { shown },
+            now,
+            Says::Edit { edited: edited.map(Box::new), digest, by: by.into() },
+        )
+        .await
     }
 
     /// Takes a yes back that has not been used. Gives the head of the audit chain.
@@ -208,7 +214,7 @@ pub(super) enum Says {
     /// Yes or no, while the operator allows this.
     Decision(Decision, i64),
     /// This shall leave instead; `None` is the agent's own message again.
-    Edit { edited: Option<Action>, digest: Digest, by: String },
+    Edit { edited: Option<Box<Action>>, digest: Digest, by: String },
     /// I take it back.
     Revoke { by: String },
 }
@@ -305,7 +311,7 @@ pub(super) fn transition(
                     let sql = "UPDATE approval SET edited = ?2, digest = ?3 WHERE id = ?1";
                     db.prepare_cached(sql)?.execute(params![
                         id,
-                        edited.as_ref().map(Action::encode),
+                        edited.as_ref().map(|edited| edited.encode()),
                         digest.0
                     ])?;
                 }
@@ -354,7 +360,7 @@ pub(super) fn can_use(db: &Connection, id: &str, now: Millis) -> rusqlite::Resul
 
 /// The run is over: nobody is asked for it any more, and what was armed does not leave.
 pub(super) fn cancel_open_of_intent(db: &Connection, seq: i64, now: Millis) -> Result<(), Failed> {
-    cancel_all(db, "intent = ?1 AND state IN ('pending', 'approved')", &[&seq], now)
+    cancel_all(db, "WHERE intent = ?1 AND state IN ('pending', 'approved')", &[&seq], now)
 }
 
 /// A capability was revoked: what was armed under it does not leave.
@@ -365,17 +371,19 @@ pub(super) fn cancel_approved_of_agent(
     agent: &str,
     now: Millis,
 ) -> Result<(), Failed> {
-    let condition = "tenant = ?1 AND user = ?2 AND agent = ?3 AND state = 'approved'";
-    cancel_all(db, condition, &[&tenant, &user, &agent], now)
+    // By what is open, which is little beside all that was ever asked.
+    let those = "INDEXED BY approval_open WHERE state IN ('pending', 'approved') AND state = 'approved' \
+                 AND tenant = ?1 AND user = ?2 AND agent = ?3";
+    cancel_all(db, those, &[&tenant, &user, &agent], now)
 }
 
 fn cancel_all(
     db: &Connection,
-    condition: &str,
+    those: &str,
     values: &[&dyn rusqlite::ToSql],
     now: Millis,
 ) -> Result<(), Failed> {
-    let mut statement = db.prepare_cached(&format!("SELECT id FROM approval WHERE {condition}"))?;
+    let mut statement = db.prepare_cached(&format!("SELECT id FROM approval {those}"))?;
     let ids = statement.query_map(values, |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     for id in ids {
         match transition(db, &id, Event::Cancel, now, &Says::Nothing) {

@@ -331,6 +331,33 @@ mod tests {
         assert_eq!(count.unwrap(), 2);
     }
 
+    #[tokio::test]
+    async fn a_full_disk_is_said_to_be_full_and_the_store_goes_on_when_there_is_room() {
+        let store = Store::in_memory().unwrap();
+        let limit = |pages: i64| {
+            store.write(move |db| {
+                Ok(db
+                    .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0))?)
+            })
+        };
+        let put = |key: i64, bytes: usize| {
+            store.write(move |db| {
+                let body = "x".repeat(bytes);
+                Ok(db.execute(
+                    "INSERT INTO large VALUES (?1, ?2)",
+                    rusqlite::params![vec![key as u8; 32], body],
+                )?)
+            })
+        };
+        put(1, 10).await.unwrap();
+        let pages = limit(1).await.unwrap();
+        let (small, big) = tokio::join!(put(2, 10), put(3, 1_000_000));
+        assert!(big.unwrap_err().to_string().contains("full"));
+        drop(small);
+        limit(pages + 10_000).await.unwrap();
+        put(3, 1_000_000).await.unwrap();
+    }
+
     #[test]
     fn a_database_of_version_1_becomes_what_a_new_one_is() {
         let made = |sql: &str| {

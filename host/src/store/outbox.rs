@@ -408,9 +408,11 @@ pub(super) fn cancel_of_agent(
     (tenant, user, agent): (&str, &str, &str),
     now: Millis,
 ) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT outbox.approval, intent.id, outbox.state FROM outbox JOIN intent ON intent.seq = outbox.intent \
+    // By what is open, which is little beside all that was ever sent.
+    let sql = "SELECT outbox.approval, intent.id, outbox.state FROM outbox INDEXED BY outbox_open \
+               JOIN intent ON intent.seq = outbox.intent \
                WHERE outbox.tenant = ?1 AND outbox.user = ?2 AND intent.agent = ?3 \
-               AND outbox.state IN ('queued', 'attempting')";
+               AND outbox.state IN ('queued', 'attempting', 'uncertain') AND outbox.state <> 'uncertain'";
     let rows = db
         .prepare_cached(sql)?
         .query_map([tenant, user, agent], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?

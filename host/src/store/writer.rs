@@ -19,8 +19,8 @@ pub struct Writer {
 
 /// A write on its way, whatever it returns.
 trait Work: Send {
-    /// Writes inside its savepoint; says whether the savepoint holds.
-    fn run(&mut self, db: &Connection) -> bool;
+    /// Writes inside its savepoint. Gives what went wrong.
+    fn run(&mut self, db: &Connection) -> Option<&Error>;
     /// Tells whoever waits. `failed` is why the commit failed, if it did.
     fn finish(self: Box<Self>, failed: Option<&str>);
 }
@@ -32,12 +32,9 @@ struct Write<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Write<T, F> {
-    fn run(&mut self, db: &Connection) -> bool {
+    fn run(&mut self, db: &Connection) -> Option<&Error> {
         let write = self.write.take().expect("a write runs once");
-        let result = write(db);
-        let holds = result.is_ok();
-        self.result = Some(result);
-        holds
+        self.result.insert(write(db)).as_ref().err()
     }
 
     fn finish(self: Box<Self>, failed: Option<&str>) {
@@ -103,29 +100,58 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &Atomic
             continue;
         }
         reach(Moment::BatchBegun);
-        let mut ran = Vec::with_capacity(batch.len());
-        let committed = (|| {
-            for mut work in batch {
+        let mut batch = batch;
+        let ended = (|| {
+            for work in &mut batch {
                 db.prepare_cached("SAVEPOINT work")?.execute([])?;
-                if !work.run(db) {
+                if let Some(error) = work.run(db) {
+                    // On a full disk, and after some other errors, SQLite has undone all of it.
+                    if db.is_autocommit() {
+                        return Err(Undone { why: format!("{error:#}"), is_full: is_full(error) });
+                    }
                     db.prepare_cached("ROLLBACK TO work")?.execute([])?;
                 }
                 db.prepare_cached("RELEASE work")?.execute([])?;
-                ran.push(work);
             }
             reach(Moment::BatchWritten);
-            db.execute_batch("COMMIT")
+            Ok(db.execute_batch("COMMIT")?)
         })();
         reach(Moment::BatchCommitted);
         commits.fetch_add(1, Ordering::Relaxed);
-        let failed = committed.err().map(|error| format!("the commit failed: {error}"));
-        ran.into_iter().for_each(|work| work.finish(failed.as_deref()));
-        if let Some(why) = failed {
+        let Err(Undone { why, is_full }) = ended else {
+            batch.into_iter().for_each(|work| work.finish(None));
+            continue;
+        };
+        let why = match is_full {
+            true => format!("nothing was written, the disk of the data folder is full: {why}"),
+            false => format!("the commit failed: {why}"),
+        };
+        batch.into_iter().for_each(|work| work.finish(Some(&why)));
+        let _ = db.execute_batch("ROLLBACK");
+        if !is_full {
             // After a failed sync the kernel may have dropped what it could not write while calling it clean. What is
             // true is on disk; only a fresh start reads it from there.
-            tracing::error!(blame = "host", "the store stops: {why}");
-            let _ = db.execute_batch("ROLLBACK");
-            return;
+            return tracing::error!(blame = "host", "the store stops: {why}");
         }
     }
+}
+
+/// Why a batch was not committed.
+struct Undone {
+    why: String,
+    /// There was no room, and nothing else is wrong: there may be room again.
+    is_full: bool,
+}
+
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Undone {
+        let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        Undone { why: error.to_string(), is_full }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    let Error::Fault(error) = error else { return false };
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    code == Some(rusqlite::ErrorCode::DiskFull)
 }
