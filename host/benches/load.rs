@@ -224,22 +224,26 @@ fn concurrent(runtime: &Runtime, folder: &Path) {
 fn entries(runtime: &Runtime, folder: &Path, floor: f64) {
     let host = Arc::new(open(folder.join("entries")));
     let agent = install(runtime, &host, 1).remove(0);
-    let steps = vec![json!({"call": "messages.list"}); CALLS];
-    let runs = 400;
-    let rate = at_once(runtime, vec![(); runs], |()| {
-        let (host, agent) = (host.clone(), agent.clone());
-        let parameters = Map::from_iter([("steps".to_owned(), Value::Array(steps.clone()))]);
-        async move {
-            let done = host.submit("local", &agent, "script", parameters, None).await.unwrap();
-            assert_eq!(done.intent.status, Status::Done);
-        }
-    });
-    let rate = rate * CALLS as f64;
-    row(
-        &format!("durable entries, {CALLS} a run, {CONCURRENT} at once"),
-        format!("{rate:.0} /s"),
-        &format!("{:.1} times the raw commit (goal 15)", rate / floor),
-    );
+    let list = json!({"call": "messages.list"});
+    // Answered from what the run has in memory.
+    let look_up = json!({"call": "approval.result", "with": {"approvalId": "appr_1"}});
+    for (name, call) in [("reads of the mailbox", list), ("look-ups of approvals", look_up)] {
+        let steps = vec![call; CALLS];
+        let rate = at_once(runtime, vec![(); 400], |()| {
+            let (host, agent) = (host.clone(), agent.clone());
+            let parameters = Map::from_iter([("steps".to_owned(), Value::Array(steps.clone()))]);
+            async move {
+                let done = host.submit("local", &agent, "script", parameters, None).await.unwrap();
+                assert_eq!(done.intent.status, Status::Done);
+            }
+        });
+        let rate = rate * CALLS as f64;
+        row(
+            &format!("durable entries, {CALLS} {name} a run"),
+            format!("{rate:.0} /s"),
+            &format!("{:.1} times the raw commit (goal 15)", rate / floor),
+        );
+    }
 }
 
 /// So many intents that wait, driven by the real engine into the real store.
@@ -267,6 +271,10 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
         runtime.block_on(store.install("main", package, &manifest, false, clock.now(), "bench")).unwrap();
     }
     let disk = || -> u64 {
+        // Its log may be long from what was before, and is emptied first.
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        drop(db);
         std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum()
     };
     let (disk_before, memory_before) = (disk(), resident());

@@ -938,7 +938,8 @@ impl Host {
         self.store.sent(TENANT, user, LIST_MAX)
     }
 
-    /// Writes the `.eml` of sent messages that have none: the database knows what has left, the files only show it.
+    /// Writes the `.eml` of sent messages that have none: the database knows what has left, the files only show it. They are not
+    /// synced: one that a loss of power takes is written again.
     fn write_letters(&self, which: Letters) -> Result<()> {
         for (message_id, length) in self.store.letters(TENANT, which)? {
             let name = letter_name(&message_id);
@@ -954,7 +955,7 @@ impl Host {
             let written = self
                 .sent
                 .open_with(&temporary, &options)
-                .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+                .and_then(|mut file| file.write_all(&bytes))
                 .inspect(|()| reach(Moment::LetterWritten))
                 .and_then(|()| self.sent.rename(&temporary, &self.sent, &name))
                 .inspect(|()| reach(Moment::LetterNamed));
