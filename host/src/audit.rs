@@ -178,7 +178,7 @@ impl Check {
         match self.wanted {
             Some(_) => Err(Broken {
                 seq: self.entries + 1,
-                what: "or one before it is not what it was when that head was kept",
+                what: "or one before it is missing or written anew: no entry has that head",
             }),
             None => Ok(()),
         }

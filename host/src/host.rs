@@ -45,6 +45,8 @@ use std::time::Duration;
 pub const TENANT: &str = "main";
 /// How many rows a list shows.
 pub const LIST_MAX: u32 = 1000;
+/// How often writing down what came of a message is tried.
+const OUTCOME_TRIES: u32 = 5;
 /// How many of the latest sent messages are looked at for a missing file whenever a door opens.
 const LETTERS_CHECKED: u32 = 100;
 
@@ -504,7 +506,10 @@ impl Host {
                 continue;
             }
             reach(Moment::Attempting);
-            let Some(parcel) = self.store.attempt(approval, self.clock().now()).await? else { continue };
+            let policy = (*self.policy.1).clone();
+            let Some(parcel) = self.store.attempt(approval, policy, self.clock().now()).await? else {
+                continue;
+            };
             reach(Moment::Attempted);
             self.talk(approval, user, parcel).await?;
         }
@@ -528,7 +533,21 @@ impl Host {
                 );
             }
         }
-        let state = self.store.attempted(approval, outcome, self.clock().now()).await?;
+        let mut tries = OUTCOME_TRIES;
+        let state = loop {
+            // What is known now is lost with this process: another one holds the database, or the disk is full, for a moment only.
+            match self.store.attempted(approval, outcome.clone(), self.clock().now()).await {
+                Err(error) if tries > 1 => {
+                    tracing::warn!(
+                        blame = "host",
+                        "what became of {approval} cannot be written yet: {error}"
+                    );
+                    tries -= 1;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                ended => break ended?,
+            }
+        };
         reach(Moment::Delivered);
         match state {
             outbox::State::Uncertain => self.tell_of_uncertain(user, approval).await,
@@ -850,10 +869,18 @@ impl Host {
             .map(|message| message.intent)
             .collect();
         let mut views = Vec::with_capacity(intents.len());
+        let mut failed = Ok(());
         for intent in intents {
-            views.push(self.resume(user, &intent).await?);
+            // One that cannot be handed over keeps nobody else's from leaving.
+            match self.resume(user, &intent).await {
+                Ok(view) => views.push(view),
+                Err(error) => {
+                    tracing::warn!(blame = "host", "{intent} cannot be picked up: {error}");
+                    failed = Err(error);
+                }
+            }
         }
-        Ok(views)
+        failed.map(|()| views)
     }
 
     /// Says what is to become of a message that is uncertain. Offering it again is a decision of its own: it may arrive twice.
@@ -903,16 +930,26 @@ impl Host {
         }
         let now = self.clock().now();
         let purged = self.store.purge(TENANT, now - age_ms, by, now).await?;
-        for message_id in &purged.letters {
-            let name = letter_name(message_id);
-            match self.sent.remove_file(&name) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(blame = "operator", "cannot remove sent/{name}: {error}");
-                }
-                _ => {}
-            }
+        self.sweep_letters().map_err(anyhow::Error::from)?;
+        if !self.store.empty_log()? {
+            let still =
+                "other processes read the data folder: purged bytes are still in the log of its database";
+            tracing::warn!(blame = "operator", "{still}; purge once more when they have ended");
         }
         Ok(purged)
+    }
+
+    /// Removes every file of `sent/` whose message is not among those that have left any more, whoever was killed over it.
+    fn sweep_letters(&self) -> std::io::Result<()> {
+        let kept = self.store.letters(TENANT, Letters::Latest(u32::MAX)).map_err(std::io::Error::other)?;
+        let kept: BTreeSet<_> = kept.iter().map(|(message_id, _)| letter_name(message_id)).collect();
+        for file in self.sent.entries()? {
+            let name = file?.file_name();
+            if name.to_str().is_none_or(|name| !kept.contains(name)) {
+                self.sent.remove_file(&name)?;
+            }
+        }
+        Ok(())
     }
 
     // Mail

@@ -111,6 +111,7 @@ pub fn reach(moment: Moment) {
         && *last == moment
         && TIMES.fetch_add(1, Ordering::Relaxed) + 1 == *time
     {
-        std::process::abort();
+        // Not an abort, which may leave what is in memory lying about as a file.
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
     }
 }

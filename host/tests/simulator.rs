@@ -238,6 +238,7 @@ struct OutboxRow {
     bytes: Act,
     attempts: u32,
     due_ms: Millis,
+    resent: bool,
     outcome: Option<Heard>,
     /// The place in the journal of the send that waits for it.
     number: Option<usize>,
@@ -245,7 +246,7 @@ struct OutboxRow {
 
 impl OutboxRow {
     fn facts(&self) -> outbox::Facts {
-        outbox::Facts { state: self.state, attempts: self.attempts, due_ms: self.due_ms }
+        outbox::Facts { state: self.state, attempts: self.attempts, due_ms: self.due_ms, resent: self.resent }
     }
 }
 
@@ -418,7 +419,8 @@ impl Writing<'_> {
             outbox::Event::Resolve(Resolution::Resend) => 0,
             _ => row.attempts,
         };
-        self.db.outbox[id] = Some(OutboxRow { state, attempts, ..row });
+        let resent = row.resent || event == outbox::Event::Resolve(Resolution::Resend);
+        self.db.outbox[id] = Some(OutboxRow { state, attempts, resent, ..row });
         for effect in effects {
             match effect {
                 outbox::Effect::Due(due_ms) => self.db.outbox[id].as_mut().unwrap().due_ms = due_ms,
@@ -464,7 +466,8 @@ impl Writing<'_> {
             return Err(Failed::Damaged("the approval has armed a message before"));
         }
         let state = outbox::State::Armed;
-        let armed = OutboxRow { state, bytes, attempts: 0, due_ms: 0, outcome: None, number: None };
+        let armed =
+            OutboxRow { state, bytes, attempts: 0, due_ms: 0, resent: false, outcome: None, number: None };
         self.db.outbox[id] = Some(armed);
         Ok(())
     }
@@ -1422,20 +1425,25 @@ impl<'a> World<'a> {
         let was_in = was.map(|was| was.state);
         let resolved = |resolution| step == Step::Resolve(id, resolution);
         let again = matches!(believed, Some(Outcome::NotSent { again: true, .. }));
+        // What may have left before may have left still.
+        let resent = was.is_some_and(|was| was.resent);
         let can = match (was_in, message.state) {
             (Some(a), b) if a == b => return Ok(()),
             (None, Armed) => matches!(step, Step::Decide { approval, .. } if approval == id),
             (Some(Armed), Sent | Queued) => return self.check_release(id, before, message.state, now),
-            (Some(Armed | Queued), Cancelled) => true,
+            (Some(Armed | Queued), Cancelled) => !resent,
+            (Some(Queued), Uncertain) => resent,
+            (Some(Queued), Sent) => resent && resolved(Resolution::Sent),
+            (Some(Queued), NotSent) => resent && resolved(Resolution::NotSent),
             (Some(Queued), Attempting) => return self.check_attempt(id, was.unwrap(), now),
             (Some(Attempting), Sent) => matches!(believed, Some(Outcome::Sent { .. })),
-            (Some(Attempting), NotSent) => matches!(believed, Some(Outcome::NotSent { .. })),
+            (Some(Attempting), NotSent) => !resent && matches!(believed, Some(Outcome::NotSent { .. })),
             (Some(Attempting), Queued) if again => {
                 self.truths[id].failed_ms = Some(now);
                 true
             }
             (Some(Attempting), Uncertain) => {
-                mine.is_none() || matches!(believed, Some(Outcome::Uncertain { .. }))
+                mine.is_none() || resent || matches!(believed, Some(Outcome::Uncertain { .. }))
             }
             (Some(Uncertain), Sent) => resolved(Resolution::Sent),
             (Some(Uncertain), NotSent) => resolved(Resolution::NotSent),
@@ -1566,8 +1574,8 @@ impl<'a> World<'a> {
                 // What a person has said about it is theirs to answer for.
                 Sent => truth.takings == 1 || truth.resolved,
                 NotSent => (truth.takings == 0 && message.outcome == Some(Heard::NotSent)) || truth.resolved,
-                Cancelled => truth.takings == 0 || truth.resends > 0,
-                Uncertain => message.outcome == Some(Heard::Uncertain),
+                Cancelled => truth.takings == 0,
+                Uncertain => message.outcome == Some(Heard::Uncertain) || truth.resends > 0,
                 Armed | Queued | Attempting => false,
             };
             if !is_true {

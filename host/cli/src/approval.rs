@@ -58,7 +58,7 @@ pub enum Approval {
         #[arg(long, value_name = "HEX")]
         digest: Option<String>,
     },
-    /// Take a yes back, as long as the message has not been handed over
+    /// Take a yes back, until its run has sent the message; from then on, `intent cancel`
     Revoke { id: String },
 }
 

@@ -45,6 +45,9 @@ pub fn approval(approval: &Approval) -> String {
             if let Some(note) = &decided.note {
                 let _ = writeln!(out, "Note     {}", line(note));
             }
+            if !matches!(approval.state, State::Approved | State::Declined) {
+                let _ = writeln!(out, "State    {} since", approval.state.name());
+            }
         }
         None => {
             let _ = writeln!(out, "State    {}", approval.state.name());

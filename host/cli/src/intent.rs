@@ -120,10 +120,13 @@ pub async fn resume(session: &Session, host: &Host, id: &str) -> Result<View> {
     let mut patience = PATIENCE;
     loop {
         let view = host.resume(user, id).await?;
+        if view.intent.status != Status::Sending {
+            return Ok(view);
+        }
         let due = host.outbox(user, true)?.into_iter().filter(|message| message.intent == id);
         let due =
             due.filter(|message| message.state == outbox::State::Queued).map(|message| message.due_ms).min();
-        let Some(due_ms) = due.filter(|_| view.intent.status == Status::Sending) else { return Ok(view) };
+        let Some(due_ms) = due else { return Ok(view) };
         let wait = Duration::from_millis((due_ms - host.clock().now()).max(0) as u64);
         let Some(left) = patience.checked_sub(wait) else { return Ok(view) };
         patience = left;
@@ -274,7 +277,13 @@ fn show(it: &IntentShown, session: &Session) -> String {
             write!(out, "\nApproval  {}, asked {}, {}", approval.id, approval.asked, approval.state.name());
         match &approval.decided {
             Some(decided) => {
-                let _ = writeln!(out, " by {} at {}", line(&decided.by), decided.at);
+                // What has become of it since is its state, and was another's doing.
+                let said = match approval.state {
+                    State::Approved | State::Declined => "",
+                    _ if decided.verdict == "approve" => ", approved",
+                    _ => ", declined",
+                };
+                let _ = writeln!(out, "{said} by {} at {}", line(&decided.by), decided.at);
                 if let Some(note) = &decided.note {
                     let _ = writeln!(out, "          note: {}", short(note, 200));
                 }

@@ -78,6 +78,7 @@ impl Outbox {
                 };
                 let message = host.resolve(user, &id, resolution, &principal()).await?;
                 session.answer(&OutboxMessage::of(&message), |it| show(it, session))?;
+                super::audit::say_head(&host.audit_head()?);
             }
         }
         Ok(Exit::Done)

@@ -134,12 +134,16 @@ pub struct Facts {
     pub attempts: u32,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
+    /// Whether a person has had it offered again after it may have left: then it may have left for good.
+    pub resent: bool,
 }
 
 /// The next state, and what must happen with it; `None` where the event cannot happen.
 pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<Effect>)> {
     use State::*;
-    let Facts { state, attempts, due_ms } = facts;
+    let Facts { state, attempts, due_ms, resent } = facts;
+    // What may have left before may have left still, whatever becomes of offering it again.
+    let not_left = |state| if resent { Uncertain } else { state };
     let quiet = |state| Some((state, vec![]));
     let answered = |state| Some((state, vec![Effect::Answer]));
     match (state, event) {
@@ -147,7 +151,7 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
         (Armed, Event::Queue) => Some((Queued, vec![Effect::Due(now)])),
         (Armed, Event::Cancel) => quiet(Cancelled),
         // Between attempts nothing of it has been taken.
-        (Queued, Event::Cancel) => answered(Cancelled),
+        (Queued, Event::Cancel) => answered(not_left(Cancelled)),
         // What is being handed over cannot be called back, but if it is not taken it is not offered again.
         (Attempting, Event::Cancel) => Some((Attempting, vec![Effect::Last])),
 
@@ -156,11 +160,14 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
         (Attempting, Event::Attempted(Outcome::NotSent { again: true, .. })) if attempts < ATTEMPTS_MAX => {
             Some((Queued, vec![Effect::Due(now + backoff(attempts))]))
         }
-        (Attempting, Event::Attempted(Outcome::NotSent { .. })) => answered(NotSent),
+        (Attempting, Event::Attempted(Outcome::NotSent { .. })) => answered(not_left(NotSent)),
         (Attempting, Event::Attempted(Outcome::Uncertain { .. }) | Event::Lost) => answered(Uncertain),
 
         (Uncertain, Event::Resolve(Resolution::Sent)) => quiet(Sent),
         (Uncertain, Event::Resolve(Resolution::NotSent)) => quiet(NotSent),
+        // They have found out before it was offered again.
+        (Queued, Event::Resolve(Resolution::Sent)) if resent => quiet(Sent),
+        (Queued, Event::Resolve(Resolution::NotSent)) if resent => quiet(NotSent),
         (Uncertain, Event::Resolve(Resolution::Resend)) => Some((Queued, vec![Effect::Due(now)])),
         _ => None,
     }
@@ -203,7 +210,7 @@ mod tests {
     ];
 
     fn facts(state: State) -> Facts {
-        Facts { state, attempts: 1, due_ms: 0 }
+        Facts { state, attempts: 1, due_ms: 0, resent: false }
     }
 
     fn outcomes() -> [Outcome; 4] {
@@ -252,6 +259,21 @@ mod tests {
         let (state, effects) = next(attempting(ATTEMPTS_MAX), Event::Attempted(&again), 10).unwrap();
         assert_eq!((state, effects), (State::NotSent, vec![Effect::Answer]));
         assert_eq!(next(attempting(1), Event::Attempted(&never), 10).unwrap().0, State::NotSent);
+    }
+
+    #[test]
+    fn what_may_have_left_may_have_left_still_whatever_becomes_of_offering_it_again() {
+        let [_, again, never, _] = outcomes();
+        let resent = |state| Facts { resent: true, attempts: ATTEMPTS_MAX, ..facts(state) };
+        for outcome in [&again, &never] {
+            let (state, _) = next(resent(State::Attempting), Event::Attempted(outcome), 0).unwrap();
+            assert_eq!(state, State::Uncertain);
+        }
+        assert_eq!(next(resent(State::Queued), Event::Cancel, 0).unwrap().0, State::Uncertain);
+        for (resolution, state) in [(Resolution::Sent, State::Sent), (Resolution::NotSent, State::NotSent)] {
+            assert_eq!(next(resent(State::Queued), Event::Resolve(resolution), 0).unwrap().0, state);
+            assert_eq!(next(facts(State::Queued), Event::Resolve(resolution), 0), None);
+        }
     }
 
     #[test]

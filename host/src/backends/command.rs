@@ -117,7 +117,7 @@ impl Command {
 /// How a program ended.
 struct Ended {
     status: ExitStatus,
-    /// Whether it has read the whole message.
+    /// Whether it has read the whole message, as far as that can be told.
     had_all: bool,
     printed: String,
 }
@@ -132,8 +132,6 @@ impl Ended {
         let refuses = status.code().is_some_and(|code| REFUSALS.contains(&code) && code != TRY_LATER);
         match status.code() {
             Some(0) if had_all => Outcome::Sent { said: printed },
-            // It has not even read all of it.
-            Some(1..) if !had_all => Outcome::NotSent { why, again: false, rejected: Vec::new() },
             // To several it may have sent some.
             Some(_) if refuses && recipients == 1 => {
                 Outcome::NotSent { why, again: false, rejected: Vec::new() }

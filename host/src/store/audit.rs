@@ -32,7 +32,20 @@ impl Store {
             let followed = each(&db, |entry| match check.entry(&entry) {
                 Ok(()) => told.note(&entry).map(Ok),
                 broken => Ok(broken),
-            })?;
+            });
+            let followed = match followed {
+                // A row that cannot even be read is not as it was written.
+                Err(
+                    rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::Utf8Error(..),
+                ) => Err(Broken { seq: check.entries + 1, what: "cannot be read" }),
+                // A policy is in force from the first opening on, and its entry begins the chain.
+                Ok(Ok(())) if check.entries == 0 && has_begun(&db)? => {
+                    Err(Broken { seq: 1, what: "is missing" })
+                }
+                read => read?,
+            };
             let broken = followed.err().or_else(|| check.end().err());
             Ok(Audited { entries: check.entries, head: check.head, broken, strays: told.strays(&db)? })
         })
@@ -55,6 +68,11 @@ impl Store {
     pub fn audit_head(&self) -> Result<Digest> {
         self.read(|db| Ok(head(db)?.1))
     }
+}
+
+/// Whether a chain was begun here.
+fn has_begun(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare("SELECT 1 FROM meta WHERE key = 'policy'")?.exists([])
 }
 
 /// Hands entries to `take` until it fails.
@@ -110,7 +128,7 @@ impl Told {
     /// What has left although nobody said yes to exactly it, or as other bytes than were handed over. What had left before there
     /// was a chain is passed over.
     fn strays(&self, db: &Connection) -> rusqlite::Result<Vec<String>> {
-        let sql = "SELECT approval, action, bytes FROM outbox WHERE state = 'sent' AND armed_ms >= ?1 ORDER BY sent_seq";
+        let sql = "SELECT approval, action, bytes FROM outbox WHERE state = 'sent' AND armed_ms >= ?1";
         let mut statement = db.prepare(sql)?;
         let mut rows = statement.query([self.since_ms.unwrap_or(Millis::MAX)])?;
         let mut strays = Vec::new();
@@ -185,6 +203,9 @@ mod tests {
             ("UPDATE audit SET kind = 'edit' WHERE seq = 5", 5),
             ("UPDATE audit SET at_ms = 0 WHERE seq = 5", 5),
             ("UPDATE audit SET hash = zeroblob(32) WHERE seq = 5", 5),
+            ("UPDATE audit SET body = cast(x'7bff7d' AS TEXT) WHERE seq = 5", 5),
+            ("UPDATE audit SET hash = x'00' WHERE seq = 5", 5),
+            ("UPDATE audit SET kind = x'00' WHERE seq = 5", 5),
             ("DELETE FROM audit WHERE seq = 5", 5),
             ("DELETE FROM audit WHERE seq <= 5", 1),
             ("UPDATE audit SET seq = -seq WHERE seq IN (5)", 1),

@@ -15,7 +15,9 @@ ALTER TABLE outbox ADD COLUMN request TEXT;
 ALTER TABLE outbox ADD COLUMN answer TEXT;
 ALTER TABLE outbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN outcome TEXT;
+CREATE INDEX outbox_of_user ON outbox (tenant, user, armed_ms);
 CREATE INDEX outbox_open ON outbox (tenant, user, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
 
 CREATE TABLE correspondent (

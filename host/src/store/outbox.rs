@@ -2,7 +2,7 @@
 
 use super::{Store, audit, damaged, entries, intents, json, named, touch};
 use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
-use crate::approval::{Action, letter, outbox};
+use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
 use crate::clock::Millis;
 use crate::digest::Digest;
@@ -109,13 +109,18 @@ impl Store {
         })
     }
 
-    /// Begins an attempt. When this returns a parcel, that it was begun is on disk; nothing where it cannot begin now.
-    pub async fn attempt(&self, approval: &str, now: Millis) -> Result<Option<Parcel>> {
+    /// Begins an attempt. When this returns a parcel, that it was begun is on disk; nothing where it cannot begin now. What may not
+    /// leave any more, because its time is over, the right to send it is gone or `policy` forbids it, is cancelled instead.
+    pub async fn attempt(&self, approval: &str, policy: Policy, now: Millis) -> Result<Option<Parcel>> {
         let approval = approval.to_owned();
         self.write(move |db| {
             touch(db, now)?;
             let record = record(db, &approval)?;
             if next(record.facts, Event::Attempt, now).is_none() {
+                return Ok(None);
+            }
+            if !may_leave(db, &record, &policy, now)? {
+                apply(db, &record, Event::Cancel, now)?;
                 return Ok(None);
             }
             let parcel = parcel(db, &approval)?;
@@ -220,16 +225,37 @@ impl Record {
 }
 
 fn record(db: &Connection, approval: &str) -> rusqlite::Result<Record> {
-    let sql = "SELECT state, attempts, due_ms, intent, tenant, user FROM outbox WHERE approval = ?1";
+    let sql = "SELECT state, attempts, due_ms, resent, intent, tenant, user FROM outbox WHERE approval = ?1";
     db.prepare_cached(sql)?.query_row([approval], |row| {
         Ok(Record {
             approval: approval.to_owned(),
-            facts: Facts { state: named(row.get(0)?)?, attempts: row.get(1)?, due_ms: row.get(2)? },
-            seq: row.get(3)?,
-            tenant: row.get(4)?,
-            user: row.get(5)?,
+            facts: Facts {
+                state: named(row.get(0)?)?,
+                attempts: row.get(1)?,
+                due_ms: row.get(2)?,
+                resent: row.get(3)?,
+            },
+            seq: row.get(4)?,
+            tenant: row.get(5)?,
+            user: row.get(6)?,
         })
     })
+}
+
+/// Whether a message that waits for a further attempt may still leave. A person who has it offered again decides anew, whenever that is.
+fn may_leave(db: &Connection, record: &Record, policy: &Policy, now: Millis) -> rusqlite::Result<bool> {
+    let sql = "SELECT approval.expires_ms, outbox.action, approval.agent FROM outbox \
+               JOIN approval ON approval.id = outbox.approval WHERE outbox.approval = ?1";
+    let (expires_ms, action, agent) = db.prepare_cached(sql)?.query_row([&record.approval], |row| {
+        Ok((row.get::<_, Millis>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?))
+    })?;
+    let action = Action::decode(&action).ok_or_else(|| damaged("an action does not decode"))?;
+    let sql = "SELECT 1 FROM capability_grant \
+               WHERE tenant = ?1 AND user = ?2 AND agent = ?3 AND digest = ?4 AND capability = ?5";
+    let key = params![record.tenant, record.user, agent, action.agent.0, action.capability.name()];
+    let is_granted = db.prepare_cached(sql)?.exists(key)?;
+    let in_time = record.facts.resent || now < expires_ms;
+    Ok(is_granted && in_time && policy.admit(&action).is_ok())
 }
 
 /// Applies one event to one message, with all its effects. `None` where the event cannot happen.
@@ -240,8 +266,12 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
         Event::Resolve(Resolution::Resend) => 0,
         _ => record.facts.attempts,
     };
-    let sql = "UPDATE outbox SET state = ?2, attempts = ?3 WHERE approval = ?1";
-    db.prepare_cached(sql)?.execute(params![record.approval, state.name(), attempts])?;
+    let resent = record.facts.resent || event == Event::Resolve(Resolution::Resend);
+    let sql = "UPDATE outbox SET state = ?2, attempts = ?3, resent = ?4 WHERE approval = ?1";
+    db.prepare_cached(sql)?.execute(params![record.approval, state.name(), attempts, resent])?;
+    if (record.facts.state, event) == (State::Queued, Event::Cancel) {
+        audit::append(db, now, record.whose(), &Fact::Cancel { approval: &record.approval })?;
+    }
     if matches!(event, Event::Attempt) {
         let fact = Fact::Attempt { approval: &record.approval, attempt: attempts };
         audit::append(db, now, record.whose(), &fact)?;
@@ -341,7 +371,7 @@ pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite
     intact(encoded, &bytes, digest)?;
     db.prepare_cached(
         "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, bytes_digest, armed_ms, \
-         attempts, due_ms) VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, ?9, 0, 0)",
+         attempts, due_ms, resent) VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, ?9, 0, 0, 0)",
     )?
     .execute(params![
         approval,
@@ -451,6 +481,8 @@ pub(super) fn send(
     waiting: &Waiting<'_>,
     now: Millis,
 ) -> rusqlite::Result<()> {
+    // Looked at before anybody is told that it is on its way.
+    parcel(db, approval)?;
     name(db, approval, message)?;
     let Waiting { number, request, answer } = *waiting;
     let sql = "UPDATE outbox SET number = ?2, request = ?3, answer = ?4 WHERE approval = ?1";

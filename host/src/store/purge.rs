@@ -28,10 +28,14 @@ impl Store {
     /// that is on its way or uncertain stay. What is deleted is overwritten: every connection is set so.
     pub async fn purge(&self, tenant: &str, before: Millis, by: &str, now: Millis) -> Result<Purged> {
         let (tenant, by) = (tenant.to_owned(), by.to_owned());
-        let purged = self.write(move |db| Ok(purge(db, &tenant, before, &by, now)?)).await?;
-        // The log of the database still holds the old pages; it is written back and emptied.
-        self.read(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?))?;
-        Ok(purged)
+        self.write(move |db| Ok(purge(db, &tenant, before, &by, now)?)).await
+    }
+
+    /// Writes the log of the database back and empties it: it still holds the pages as they were. Says whether it could.
+    pub fn empty_log(&self) -> Result<bool> {
+        self.read(|db| {
+            Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
+        })
     }
 }
 

@@ -70,8 +70,9 @@ CREATE TABLE outbox (
     sent_seq INTEGER,
     -- The send that waits for it: its number in the journal, its arguments, and what it answers if the message has left.
     number INTEGER, request TEXT, answer TEXT,
-    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, outcome TEXT
+    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, resent INTEGER NOT NULL DEFAULT 0, outcome TEXT
 ) WITHOUT ROWID;
+CREATE INDEX outbox_of_user ON outbox (tenant, user, armed_ms);
 CREATE INDEX outbox_open ON outbox (tenant, user, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
 CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_sent ON outbox (tenant, sent_seq) WHERE state = 'sent';

@@ -116,9 +116,9 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &Atomic
             reach(Moment::BatchWritten);
             Ok(db.execute_batch("COMMIT")?)
         })();
-        reach(Moment::BatchCommitted);
-        commits.fetch_add(1, Ordering::Relaxed);
         let Err(Undone { why, is_full }) = ended else {
+            reach(Moment::BatchCommitted);
+            commits.fetch_add(1, Ordering::Relaxed);
             batch.into_iter().for_each(|work| work.finish(None));
             continue;
         };
