@@ -309,7 +309,7 @@ fn finish(command: &mut Command) -> Option<Ended> {
         stderr: String::from_utf8(output.stderr).unwrap(),
     };
     assert!(!ended.stderr.contains("panicked"), "{ended:#?}");
-    assert!(matches!(signal, None | Some(6)), "signal {signal:?}: {ended:#?}");
+    assert!(matches!(signal, None | Some(9)), "signal {signal:?}: {ended:#?}");
     signal.is_none().then_some(ended)
 }
 
