@@ -437,8 +437,9 @@ const ENDS: &[[&str; 4]] = &[
     ["small", "sent",      "sent",      "cat > /dev/null; exec > /dev/null 2>&1"],
     ["small", "sent",      "sent",      "cat > /dev/null; sleep 3 & exit 0"],
     ["large", "sent",      "sent",      "cat > /dev/null"],
-    ["large", "never",     "never",     "exit 1"],
-    ["large", "never",     "never",     "head -c 1000 > /dev/null; exit 75"],
+    ["large", "uncertain", "uncertain", "exit 1"],
+    ["large", "uncertain", "uncertain", "head -c 1000 > /dev/null; exit 75"],
+    ["large", "uncertain", "uncertain", "cat /dev/stdin > /dev/null; exit 1"],
     ["large", "uncertain", "uncertain", "exit 0"],
     ["large", "uncertain", "uncertain", "kill -KILL $$"],
 ];
