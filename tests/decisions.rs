@@ -196,6 +196,8 @@ async fn what_is_forgotten_is_gone_from_the_disk_and_the_audit_stays() {
         id
     };
     run(&host, "Confidential-and-old").await;
+    // What somebody was killed over while they wrote it.
+    std::fs::write(data.join("sent/cut-off.eml.tmp"), "Confidential-and-old").unwrap();
     let lost = countersign::approval::outbox::Outcome::Uncertain { why: "lost".into() };
     host.rehearse_transport(Arc::new(countersign::backends::rehearsal::Rehearsed::new([lost])));
     let uncertain = run(&host, "Uncertain-and-old").await;
@@ -224,6 +226,59 @@ async fn what_is_forgotten_is_gone_from_the_disk_and_the_audit_stays() {
     assert_eq!(host.purge(30 * 24 * 3_600_000, "me").await.unwrap().intents, 1);
     assert_eq!(on_disk("Uncertain-and-old"), 0);
     assert_eq!(host.audit(None).unwrap().broken, None);
+}
+
+/// On the library, where answers can be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_a_message_offered_again_for_an_agent_that_is_gone() {
+    use countersign::approval::Verdict;
+    use countersign::approval::outbox::{Outcome, Resolution, State};
+    use countersign::host::{Host, Install, Options};
+    use countersign::refusals::{Code, Error};
+    use std::sync::Arc;
+
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(countersign::clock::Clock::virtual_at(1_700_000_000_000, 0));
+    let mut host = Host::open(Options {
+        data: folder.path().join("data"),
+        config: countersign::config::Config::default(),
+        clock: clock.clone(),
+        cache: None,
+        limits: countersign::engine::limits::Limits::default(),
+        in_memory: true,
+    })
+    .unwrap();
+    let lost = Outcome::Uncertain { why: "lost".into() };
+    let later = Outcome::NotSent { why: "later".into(), again: true, rejected: vec![] };
+    let outcomes = [lost.clone(), lost, later];
+    host.rehearse_transport(Arc::new(countersign::backends::rehearsal::Rehearsed::new(outcomes)));
+    let grants = vec!["messages.send".parse().unwrap()];
+    let component = std::fs::read(guest("send-report")).unwrap();
+    let install = Install { grants, ..Install::default() };
+    host.install("local", component, install, "me").await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let view = host.submit("local", AGENT, "send_report", Default::default(), None).await.unwrap();
+        let pending = view.pending().unwrap();
+        let (id, shown) = (pending.approval.id.clone(), pending.approval.digest);
+        host.decide("local", &id, Verdict::Approve, shown, "me", None).await.unwrap();
+        host.resume("local", &view.intent.id).await.unwrap();
+        ids.push(id);
+    }
+    let state = |host: &Host, id: &str| host.outgoing("local", id).unwrap().state;
+    assert_eq!((state(&host, &ids[0]), state(&host, &ids[1])), (State::Uncertain, State::Uncertain));
+
+    // One waits for its next attempt when the agent is removed, and the other is asked for afterwards.
+    host.resolve("local", &ids[0], Resolution::Resend, "me").await.unwrap();
+    assert_eq!(state(&host, &ids[0]), State::Queued);
+    host.remove(AGENT, "me").await.unwrap();
+    clock.advance(3_600_000);
+    host.deliver("local").await.unwrap();
+    assert_eq!(state(&host, &ids[0]), State::Uncertain);
+    let refused = host.resolve("local", &ids[1], Resolution::Resend, "me").await.unwrap_err();
+    let Error::Refused(problem) = refused else { panic!("{refused}") };
+    assert_eq!(problem.code, Code::CapabilityDenied);
+    assert_eq!(host.sent("local").unwrap().len(), 0);
 }
 
 pub fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

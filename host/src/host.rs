@@ -768,7 +768,7 @@ impl Host {
             stored.approval.state == State::Pending && self.clock().now() < stored.approval.expires_ms;
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
-            self.may_leave(user, &stored)?;
+            self.may_leave(&stored)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
@@ -777,11 +777,10 @@ impl Host {
         Ok(head)
     }
 
-    fn may_leave(&self, user: &str, Stored { approval, agent, .. }: &Stored) -> Result<()> {
+    fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {
         let id = &approval.id;
         if let Some(action) = approval.leaving() {
-            let (granted, _) = self.store.authority(TENANT, user, agent, action.agent)?;
-            if !granted.contains(&action.capability) {
+            if !self.store.is_granted(agent, action)? {
                 let capability = action.capability;
                 let what = format!("agent {agent} may no longer use {capability}: nothing would leave");
                 let hint = format!(
@@ -890,7 +889,7 @@ impl Host {
     /// `UNKNOWN_ID`; `NOT_UNCERTAIN`; `CAPABILITY_DENIED` and `POLICY_FORBIDS` where it may not be offered again.
     pub async fn resolve(&self, user: &str, id: &str, resolution: Resolution, by: &str) -> Result<Outgoing> {
         if resolution == Resolution::Resend {
-            self.may_leave(user, &self.approval(user, id)?)?;
+            self.may_leave(&self.approval(user, id)?)?;
         }
         self.store.resolve((TENANT, user, id), resolution, by, self.clock().now()).await?;
         let outgoing = self.outgoing(user, id)?;

@@ -2,6 +2,7 @@
 
 use super::{Store, audit, json, outbox, touch};
 use crate::agent::{Installed, Manifest, Package};
+use crate::approval::Action;
 use crate::audit::{Fact, Whose};
 use crate::authority::{Capability, Scopes};
 use crate::clock::Millis;
@@ -224,6 +225,20 @@ impl Store {
             Ok((grants(db, tenant, user, &manifest, digest)?, manifest.scopes))
         })
     }
+
+    /// Whether the user of a message grants its agent, at the build that asked, what the message needs. The build itself may be
+    /// gone: a message outlives the run that sent it.
+    pub fn is_granted(&self, agent: &str, action: &Action) -> Result<bool> {
+        self.read(|db| Ok(is_granted(db, agent, action)?))
+    }
+}
+
+/// The same, within a transaction.
+pub(super) fn is_granted(db: &Connection, agent: &str, action: &Action) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM capability_grant \
+               WHERE tenant = ?1 AND user = ?2 AND agent = ?3 AND digest = ?4 AND capability = ?5";
+    let key = params![action.tenant, action.user, agent, action.agent.0, action.capability.name()];
+    db.prepare_cached(sql)?.exists(key)
 }
 
 const SELECT: &str = "SELECT manifest, digest, length(bytes), installed_ms, installed_by \

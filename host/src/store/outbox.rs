@@ -1,6 +1,6 @@
 //! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
 
-use super::{Store, audit, damaged, entries, intents, json, named, touch};
+use super::{Store, agents, audit, damaged, entries, intents, json, named, touch};
 use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
 use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
@@ -250,10 +250,7 @@ fn may_leave(db: &Connection, record: &Record, policy: &Policy, now: Millis) -> 
         Ok((row.get::<_, Millis>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?))
     })?;
     let action = Action::decode(&action).ok_or_else(|| damaged("an action does not decode"))?;
-    let sql = "SELECT 1 FROM capability_grant \
-               WHERE tenant = ?1 AND user = ?2 AND agent = ?3 AND digest = ?4 AND capability = ?5";
-    let key = params![record.tenant, record.user, agent, action.agent.0, action.capability.name()];
-    let is_granted = db.prepare_cached(sql)?.exists(key)?;
+    let is_granted = agents::is_granted(db, &agent, &action)?;
     let in_time = record.facts.resent || now < expires_ms;
     Ok(is_granted && in_time && policy.admit(&action).is_ok())
 }
