@@ -24,6 +24,7 @@ pub enum Approval {
     Show { id: String },
     /// Let exactly this message leave
     Approve {
+        /// Id of the approval
         id: String,
         /// Digest of what was shown; needed away from a terminal
         #[arg(long, value_name = "HEX")]
@@ -34,6 +35,7 @@ pub enum Approval {
     },
     /// Let nothing leave
     Decline {
+        /// Id of the approval
         id: String,
         /// A note for the record; the agent does not see it
         #[arg(long)]
@@ -44,6 +46,7 @@ pub enum Approval {
     },
     /// Change what would leave; it is shown again, and must be approved as changed
     Edit {
+        /// Id of the approval
         id: String,
         /// Another subject
         #[arg(long, value_name = "S")]

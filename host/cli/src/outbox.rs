@@ -23,6 +23,7 @@ pub enum Outbox {
     Deliver,
     /// Say what is to become of a message that is uncertain
     Resolve {
+        /// Id of the approval that armed it
         id: String,
         #[command(flatten)]
         how: How,
