@@ -779,15 +779,15 @@ impl Host {
 
     fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {
         let id = &approval.id;
-        if let Some(action) = approval.leaving() {
-            if !self.store.is_granted(agent, action)? {
-                let capability = action.capability;
-                let what = format!("agent {agent} may no longer use {capability}: nothing would leave");
-                let hint = format!(
-                    "`countersign agent grant {agent} {capability}`, or `countersign approval decline {id}`"
-                );
-                return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
-            }
+        if let Some(action) = approval.leaving()
+            && !self.store.is_granted(agent, action)?
+        {
+            let capability = action.capability;
+            let what = format!("agent {agent} may no longer use {capability}: nothing would leave");
+            let hint = format!(
+                "`countersign agent grant {agent} {capability}`, or `countersign approval decline {id}`"
+            );
+            return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
         }
         let policy = &self.policy.1;
         let admitted = approval.leaving().map_or(Ok(()), |action| policy.admit(action));
