@@ -213,19 +213,19 @@ async fn what_is_forgotten_is_gone_from_the_disk_and_the_audit_stays() {
         found
     };
     assert!(on_disk("Confidential-and-old") > 0, "the test looks where bodies are");
-    let purged = host.purge(30 * 24 * 3_600_000, "me").await.unwrap();
+    let purged = host.purge("main", 30 * 24 * 3_600_000, "me").await.unwrap();
     assert_eq!((purged.intents, purged.letters.len(), purged.kept), (1, 1, 1));
     assert_eq!(on_disk("Confidential-and-old"), 0);
     assert!(on_disk("Uncertain-and-old") > 0 && on_disk("Recent") > 0);
-    let audited = host.audit(None).unwrap();
+    let audited = host.audit("main", None).unwrap();
     assert_eq!((audited.broken, audited.strays), (None, vec![]));
     assert_eq!(host.sent("local").unwrap().len(), 1);
 
     // Once it is settled it can be forgotten, too.
     host.resolve("local", &uncertain, Resolution::NotSent, "me").await.unwrap();
-    assert_eq!(host.purge(30 * 24 * 3_600_000, "me").await.unwrap().intents, 1);
+    assert_eq!(host.purge("main", 30 * 24 * 3_600_000, "me").await.unwrap().intents, 1);
     assert_eq!(on_disk("Uncertain-and-old"), 0);
-    assert_eq!(host.audit(None).unwrap().broken, None);
+    assert_eq!(host.audit("main", None).unwrap().broken, None);
 }
 
 /// On the library, where answers can be lost.
@@ -271,7 +271,7 @@ async fn nobody_has_a_message_offered_again_for_an_agent_that_is_gone() {
     // One waits for its next attempt when the agent is removed, and the other is asked for afterwards.
     host.resolve("local", &ids[0], Resolution::Resend, "me").await.unwrap();
     assert_eq!(state(&host, &ids[0]), State::Queued);
-    host.remove(AGENT, "me").await.unwrap();
+    host.remove("main", AGENT, "me").await.unwrap();
     clock.advance(3_600_000);
     host.deliver("local").await.unwrap();
     assert_eq!(state(&host, &ids[0]), State::Uncertain);

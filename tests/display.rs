@@ -373,6 +373,7 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         outdated: false,
     };
     Stored {
+        user: "local".into(),
         approval,
         intent: "int_1".into(),
         agent: "com.example.agent".into(),

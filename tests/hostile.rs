@@ -405,7 +405,10 @@ async fn agents_that_never_end_do_not_keep_others_waiting() {
     };
     let endless: Vec<_> = (0..8).map(|_| spawn(&desk)).collect();
     let live = || {
-        let intents = desk.host.intents(USER).unwrap();
+        let intents = desk
+            .host
+            .intents(USER, countersign::store::Only::default(), countersign::store::Page::default())
+            .unwrap();
         intents.iter().filter(|intent| desk.host.show(USER, &intent.id).unwrap().live).count()
     };
     while live() < endless.len() {

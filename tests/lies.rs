@@ -1196,7 +1196,7 @@ impl Court {
         resume: bool,
         shown: &mut Vec<String>,
     ) {
-        let view = self.host.show(user, id).unwrap();
+        let view = self.host.show(*user, id).unwrap();
         let Some(stored) = view.pending() else { return };
         shown.push(seen(stored));
         let approval = &stored.approval;
@@ -1232,11 +1232,11 @@ impl Court {
     async fn judge(&self, runs: &[(&str, String)], shown: &[String]) -> Verdicts {
         let (mut heard, mut left, mut silently, mut uninspectable) = (Vec::new(), 0, 0, 0);
         for (user, id) in runs {
-            let view = self.host.show(user, id).unwrap();
+            let view = self.host.show(*user, id).unwrap();
             heard.push(told_to_the_agent(&view));
             let mut sends = 0;
             for Stored { approval, .. } in &view.approvals {
-                let Ok(outgoing) = self.host.outgoing(user, &approval.id) else { continue };
+                let Ok(outgoing) = self.host.outgoing(*user, &approval.id) else { continue };
                 if outgoing.sent_ms.is_none() {
                     continue;
                 }
@@ -1254,7 +1254,7 @@ impl Court {
                 assert_eq!(ok.count(), sends, "{card}");
             }
             if view.intent.status == Status::Waiting {
-                self.host.cancel(user, id).await.unwrap();
+                self.host.cancel(*user, id).await.unwrap();
             }
         }
         let shown = if shown.is_empty() { "nothing".into() } else { shown.join("; ") };
@@ -1275,12 +1275,12 @@ impl Court {
             }
         }
         let mut entries = Vec::new();
-        let each = self.host.each_audit_entry(|_, entry| {
+        let each = self.host.each_audit_entry("main", |_, entry| {
             entries.push(entry);
             Ok(())
         });
         each.unwrap();
-        account(&all, &entries, &self.host.audit(None).unwrap())
+        account(&all, &entries, &self.host.audit("main", None).unwrap())
     }
 }
 

@@ -18,8 +18,9 @@ use countersign::engine::limits::Limits;
 use countersign::host::{Edit, Host, Install, Options, TENANT, View};
 use countersign::intent::Status;
 use countersign::journal::{Answer, Ask, Change, Commit, Committed, Entry, Ledger as _, NewApproval};
+use countersign::people::Scope;
 use countersign::refusals::{Code, Error, Result};
-use countersign::store::{Audited, Decision, NewIntent, Sent, Store};
+use countersign::store::{Audited, Decision, NewIntent, Page, Sent, Store};
 use countersign::tools::messages::{Delivering, Parcel, Transport};
 use serde_json::{Map, Value, json};
 use std::collections::hash_map::RandomState;
@@ -191,7 +192,7 @@ fn open_host(data: &Path, clock: Arc<Clock>) -> Host {
 
 fn entries(host: &Host) -> Vec<audit::Entry> {
     let mut entries = Vec::new();
-    host.each_audit_entry(|_, entry| {
+    host.each_audit_entry("main", |_, entry| {
         entries.push(entry);
         Ok(())
     })
@@ -266,7 +267,7 @@ async fn one_approval_used_a_thousand_times_at_once_by_two_processes_lets_one_me
             host.resolve("local", &approval, outbox::Resolution::Resend, "a person").await.unwrap();
         }
         let (sent, entries) = (host.sent("local").unwrap(), entries(&host));
-        assert_eq!(account(&sent, &entries, &host.audit(None).unwrap()), 2);
+        assert_eq!(account(&sent, &entries, &host.audit("main", None).unwrap()), 2);
         assert_eq!(sent.iter().filter(|sent| sent.approval == approval).count(), 1);
         let told = |kind: &str| {
             let of = format!("\"{approval}\"");
@@ -352,7 +353,7 @@ async fn one_of_two_processes() {
     let (host, store) = (Arc::new(host), Arc::new(Store::open(&data.join("countersign.db")).unwrap()));
     let id = text("intent");
     let mine = move |store: &Store| {
-        let (seq, intent) = store.intent(TENANT, "local", &id).unwrap();
+        let (seq, intent) = store.intent("local", &id).unwrap();
         (intent.id, intent.generation, store.journal(seq).unwrap().len())
     };
     let known = mine(&store);
@@ -507,8 +508,9 @@ impl Field {
             seed: [0; 32],
             submitted_ms: self.at_ms,
             retry_of: None,
+            key: None,
         };
-        let seq = self.store.submit(new).await.unwrap();
+        self.store.submit(new).await.unwrap();
         let own = Action {
             capability: Capability::MessagesSend,
             tenant: TENANT.into(),
@@ -551,7 +553,7 @@ impl Field {
             log: String::new(),
             fuel: 1,
         };
-        let (_, submitted) = self.store.intent(TENANT, &user, &intent).unwrap();
+        let (seq, submitted) = self.store.intent(&user, &intent).unwrap();
         let commit = Commit {
             intent: intent.clone(),
             generation: submitted.generation,
@@ -568,7 +570,7 @@ impl Field {
 
 /// Does one thing to an approval, at `now`, as `by`.
 async fn lay_hand(store: &Store, policy: i64, race: &Race, op: Op, now: Millis, by: String) -> Tried {
-    let key = (TENANT, race.user.as_str(), race.approval.as_str());
+    let key = (Scope::from(&race.user), race.approval.as_str());
     let (own, edited) = (race.own.digest(), race.edited.digest());
     let told = match op {
         Op::Approve | Op::Decline | Op::ApproveEdited => {
@@ -582,7 +584,7 @@ async fn lay_hand(store: &Store, policy: i64, race: &Race, op: Op, now: Millis, 
             told(store.edit(key, changed, own, &by, now).await)
         }
         Op::Expire => told(store.expire(now).await),
-        Op::Cancel => told(store.cancel(TENANT, &race.user, &race.intent, now).await),
+        Op::Cancel => told(store.cancel((&race.user).into(), &race.intent, now).await),
         Op::TakeBack => told(store.revoke_approval(key, &by, now).await),
         Op::Deny => {
             let agent = (TENANT, race.user.as_str(), SCRIPT);
@@ -598,7 +600,7 @@ async fn lay_hand(store: &Store, policy: i64, race: &Race, op: Op, now: Millis, 
 
 /// The run sends, if it is there to send.
 async fn use_up(store: &Store, race: &Race, now: Millis) {
-    let (seq, intent) = store.intent(TENANT, &race.user, &race.intent).unwrap();
+    let (seq, intent) = store.intent(&race.user, &race.intent).unwrap();
     if intent.status != Status::Running {
         return;
     }
@@ -681,7 +683,7 @@ async fn of_all_who_lay_hands_on_an_approval_the_first_decides_and_the_others_he
     }
 
     let mut entries = Vec::new();
-    let each = field.store.each_audit_entry(|_, entry| {
+    let each = field.store.each_audit_entry("main", |_, entry| {
         entries.push(entry);
         Ok(())
     });
@@ -691,11 +693,11 @@ async fn of_all_who_lay_hands_on_an_approval_the_first_decides_and_the_others_he
     for (race, tried) in &run {
         let (user, fate) = (&race.user, &fates[&race.approval]);
         let left = field.store.sent(TENANT, user, 10).unwrap();
-        let stored = field.store.approval(TENANT, user, &race.approval).unwrap();
+        let stored = field.store.approval(user, &race.approval).unwrap();
         assert_eq!(stored.approval.state, fate.state);
         assert_eq!(stored.decided.map(|decided| decided.by), fate.decided.clone().map(|decided| decided.2));
         // Whatever an approval armed, it armed once.
-        let armed = field.store.outbox(TENANT, user, false, 10).unwrap().len();
+        let armed = field.store.outbox(user.into(), false, Page::default()).unwrap().len();
         let approved = fate.decided.as_ref().is_some_and(|decided| decided.0 == Verdict::Approve);
         assert_eq!(armed, usize::from(approved));
         check(race, tried, fate, left.first().map(|sent| &sent.action));
@@ -703,7 +705,7 @@ async fn of_all_who_lay_hands_on_an_approval_the_first_decides_and_the_others_he
         *ends.entry(fate.state.name()).or_default() += 1;
         sent.extend(left);
     }
-    let sent = account(&sent, &entries, &field.store.audit(None).unwrap());
+    let sent = account(&sent, &entries, &field.store.audit("main", None).unwrap());
     let hands: usize = run.iter().map(|(_, tried)| tried.len()).sum();
     eprintln!("{races} races of {hands} hands on the store, no agent driven: {ends:?}, {sent} messages left");
 }
@@ -842,7 +844,7 @@ async fn two_hosts_on_one_folder_agree_on_who_was_first_and_the_agent_does_as_th
         *ends.entry(fate.state.name()).or_default() += 1;
         sent.extend(left);
     }
-    let sent = account(&sent, &entries, &hosts[0].audit(None).unwrap());
+    let sent = account(&sent, &entries, &hosts[0].audit("main", None).unwrap());
     eprintln!(
         "{RACES_OF_HOSTS} races of two hosts on one folder, with as many agents driven: {ends:?}, {sent} messages left"
     );

@@ -335,7 +335,7 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
         &format!("goal 1,000; with none waiting {:.1} ms", empty.as_secs_f64() * 1e3),
     );
     let start = Instant::now();
-    let pending = host.approvals("local", true).unwrap();
+    let pending = host.approvals("local", true, countersign::store::Page::default()).unwrap();
     row(
         &format!("list of the latest {} that wait", pending.len()),
         format!("{:.1} ms", start.elapsed().as_secs_f64() * 1e3),

@@ -7,6 +7,7 @@ pub use file::KEYS;
 use crate::approval::address;
 use crate::approval::policy::{HOUR_MS, PENDING_MS, PENDING_MS_MAX, Policy, STRICT_PENDING_MS_MAX};
 use crate::authority::Pattern;
+use crate::people::{Owner, TENANT};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
 use file::{Entry, Table};
@@ -39,6 +40,8 @@ const NOTIFY_SECONDS: u16 = 10;
 pub struct Config {
     /// The people this host works for, by name.
     pub users: BTreeMap<String, User>,
+    /// Those of other tenants, by tenant.
+    pub tenants: BTreeMap<String, BTreeMap<String, User>>,
     /// Where compiled agents are cached; by default the platform's cache folder.
     pub cache: Option<PathBuf>,
     /// What may leave at all.
@@ -171,24 +174,35 @@ impl Config {
         let cache = file.take("cache").map(|entry| entry.path()).transpose()?;
         let policy = file.table("approval")?.map(policy).transpose()?.unwrap_or_default();
         let notify = file.table("notify")?.map(notify).transpose()?.unwrap_or_default();
-        let mut users = BTreeMap::new();
-        let named = file.table("users")?.map(Table::named).transpose()?.unwrap_or_default();
-        for (name, table) in named {
-            check_user(&name)
-                .map_err(|problem| table.wrong(&problem.message, problem.hint.unwrap_or_default()))?;
-            users.insert(name, user(table)?);
+        let local = file.table("users")?.map(users).transpose()?.unwrap_or_default();
+        let mut tenants = BTreeMap::new();
+        for (name, mut table) in file.table("tenants")?.map(Table::named).transpose()?.unwrap_or_default() {
+            check_name(&table, &name)?;
+            if name == TENANT {
+                let instead = "write its users as `[users.NAME]`";
+                return Err(table.wrong("the first tenant is not listed here", instead));
+            }
+            tenants.insert(name, table.table("users")?.map(users).transpose()?.unwrap_or_default());
         }
-        Ok(Config { users, cache, policy, notify })
+        Ok(Config { users: local, tenants, cache, policy, notify })
     }
 
-    /// The account mail of `user` leaves from.
-    pub fn address(&self, user: &str) -> String {
-        self.users.get(user).map_or_else(|| format!("{user}@localhost"), |user| user.address.clone())
+    fn user(&self, Owner { tenant, user }: Owner<'_>) -> Option<&User> {
+        match tenant {
+            TENANT => self.users.get(user),
+            _ => self.tenants.get(tenant)?.get(user),
+        }
     }
 
-    /// How the mail of `user` leaves.
-    pub fn way(&self, user: &str) -> &Way {
-        self.users.get(user).map_or(&Way::Embedded, |user| &user.way)
+    /// The account mail of a user leaves from.
+    pub fn address<'a>(&self, owner: impl Into<Owner<'a>>) -> String {
+        let owner = owner.into();
+        self.user(owner).map_or_else(|| format!("{}@localhost", owner.user), |user| user.address.clone())
+    }
+
+    /// How the mail of a user leaves.
+    pub fn way<'a>(&self, owner: impl Into<Owner<'a>>) -> &Way {
+        self.user(owner.into()).map_or(&Way::Embedded, |user| &user.way)
     }
 }
 
@@ -205,6 +219,19 @@ pub fn check_user(name: &str) -> Result<(), Problem> {
             .hint("a name has 1 to 32 lower-case letters, digits, `-` and `_`"));
     }
     Ok(())
+}
+
+fn check_name(table: &Table, name: &str) -> Result<(), Problem> {
+    check_user(name).map_err(|problem| table.wrong(&problem.message, problem.hint.unwrap_or_default()))
+}
+
+fn users(table: Table) -> Result<BTreeMap<String, User>, Problem> {
+    let mut users = BTreeMap::new();
+    for (name, table) in table.named()? {
+        check_name(&table, &name)?;
+        users.insert(name, user(table)?);
+    }
+    Ok(users)
 }
 
 fn seconds(number: u16) -> Duration {
@@ -492,6 +519,9 @@ timeout_seconds = 5
 address = "eve@example.com"
 send.by = "embedded"
 
+[tenants.acme]
+users = { ada = { address = "ada@acme.example" } }
+
 [notify]
 command = ["/usr/bin/notify-send", "Countersign", "{approval} waits"]
 webhook = "https://hooks.example.com/x"
@@ -538,6 +568,9 @@ timeout_seconds = 3
             Program { command: words(&["/usr/sbin/sendmail", "-i", "-f", "{from}"]), timeout: seconds(5) };
         assert_eq!(config.way("dee"), &Way::Command(dee));
         assert_eq!(config.way("eve"), &Way::Embedded);
+        assert_eq!(config.address(Owner { tenant: "acme", user: "ada" }), "ada@acme.example");
+        assert_eq!(config.way(Owner { tenant: "acme", user: "dee" }), &Way::Embedded);
+        assert_eq!(config.address(Owner { tenant: "acme", user: "dee" }), "dee@localhost");
         assert_eq!(config.way("nobody"), &Way::Embedded);
         let notify = Notify {
             command: Some(words(&["/usr/bin/notify-send", "Countersign", "{approval} waits"])),
@@ -658,6 +691,10 @@ timeout_seconds = 3
             ("[users.\"a\\u202eb\"]\naddress = \"a@b\"\n", 1, "users.a\\u{202e}b"),
             ("\n[users.ada]\n", 2, "users.ada.address"),
             ("\n[users.ada]\naddress = \"ada\"\n", 3, "users.ada.address"),
+            ("[tenants.Acme]\n", 1, "tenants.Acme"),
+            ("[tenants.main.users.ada]\naddress = \"a@b\"\n", 1, "tenants.main"),
+            ("[tenants.acme.users.ada]\naddress = \"ada\"\n", 2, "tenants.acme.users.ada.address"),
+            ("[tenants.acme.user.ada]\naddress = \"a@b\"\n", 1, "tenants.acme.user"),
             // Ways.
             (&send("by = \"pigeon\"\n"), 4, "users.ada.send.by"),
             (&send("host = \"smtp.example.com\"\n"), 4, "users.ada.send.host"),

@@ -15,17 +15,21 @@ use crate::backends::rehearsal::Rehearsal;
 use crate::backends::smtp::Smtp;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, Way};
-use crate::digest::Digest;
+use crate::digest::{Digest, Encoder};
 use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
+pub use crate::people::TENANT;
+use crate::people::{Owner, Scope};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
+pub use crate::store::LIST_MAX;
 use crate::store::{
-    AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Outgoing, Purged, Sent, Store, Stored,
+    Accepted, AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Only, Outgoing, Page, Purged, Sent,
+    Store, Stored,
 };
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
@@ -41,10 +45,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The tenant of a host that has one.
-pub const TENANT: &str = "main";
-/// How many rows a list shows.
-pub const LIST_MAX: u32 = 1000;
 /// How often writing down what came of a message is tried.
 const OUTCOME_TRIES: u32 = 5;
 /// How many of the latest sent messages are looked at for a missing file whenever a door opens.
@@ -52,6 +52,9 @@ const LETTERS_CHECKED: u32 = 100;
 
 /// The youngest that can be purged: 24 hours, for as long as a declined message is remembered.
 pub const PURGE_AGE_MS_MIN: Millis = 24 * 60 * 60 * 1000;
+
+/// The longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// How to open a host.
 pub struct Options {
@@ -99,6 +102,21 @@ pub struct Install {
     pub keep_grants: bool,
     /// Refuses an agent that imports a tool without declaring any capability of it.
     pub strict_imports: bool,
+}
+
+/// What is asked of an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Id of the agent.
+    pub agent: String,
+    /// What is asked of it.
+    pub action: String,
+    /// With what.
+    pub parameters: Map<String, Value>,
+    /// What the user typed.
+    pub text: Option<String>,
+    /// The intent this one is asked again for.
+    pub retry_of: Option<String>,
 }
 
 /// What a person wants changed in the message they were shown.
@@ -255,17 +273,17 @@ impl Host {
         reach(Moment::Expiring);
         let expired = self.store.expire(self.clock().now()).await?;
         reach(Moment::Expired);
-        for (_, user, id) in expired {
+        for (tenant, user, id) in expired {
             // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
-            if let Err(error) = self.resume(&user, &id).await {
+            if let Err(error) = self.resume(Owner { tenant: &tenant, user: &user }, &id).await {
                 tracing::warn!(blame = "host", "{id} has expired and cannot be picked up: {error}");
             }
         }
-        for message in self.store.in_transit(TENANT, None)? {
+        for message in self.store.in_transit(None)? {
             // Whoever hands it over holds the lock of its run, until it has done so or has died.
             let is_lost = message.state == outbox::State::Attempting
                 && self.locks.try_lock(message.seq).map_err(anyhow::Error::from)?.is_some();
-            if is_lost && let Err(error) = self.resume(&message.user, &message.intent).await {
+            if is_lost && let Err(error) = self.resume(message.owner(), &message.intent).await {
                 tracing::warn!(blame = "host", "{} cannot be picked up: {error}", message.intent);
             }
         }
@@ -281,11 +299,12 @@ impl Host {
     /// Whatever is wrong with the file or its manifest, each under its own code.
     pub async fn install(
         &self,
-        user: &str,
+        owner: impl Into<Owner<'_>>,
         bytes: Vec<u8>,
         how: Install,
         by: &str,
     ) -> Result<(AgentRow, Vec<String>)> {
+        let owner = owner.into();
         let package = Package::read(bytes)?;
         let manifest = package.manifest(how.manifest.as_deref())?;
         // The digest names what was granted and what runs are pinned to, so it must cover the manifest too.
@@ -308,19 +327,21 @@ impl Host {
         }
         let (digest, id) = (package.digest, manifest.id.clone());
         let now = self.clock().now();
-        self.store.install(TENANT, package, &manifest, how.keep_grants, now, by).await?;
-        self.store.grant((TENANT, user, &id), digest, &how.grants, now, by).await?;
-        Ok((self.agent(user, &id)?, warnings))
+        self.store.install(owner.tenant, package, &manifest, how.keep_grants, now, by).await?;
+        self.store.grant((owner.tenant, owner.user, &id), digest, &how.grants, now, by).await?;
+        Ok((self.agent(owner, &id)?, warnings))
     }
 
     /// The agent `id`.
-    pub fn agent(&self, user: &str, id: &str) -> Result<AgentRow> {
-        self.store.agent(TENANT, user, id)
+    pub fn agent<'a>(&self, owner: impl Into<Owner<'a>>, id: &str) -> Result<AgentRow> {
+        let Owner { tenant, user } = owner.into();
+        self.store.agent(tenant, user, id)
     }
 
     /// All agents.
-    pub fn agents(&self, user: &str) -> Result<Vec<AgentRow>> {
-        self.store.agents(TENANT, user)
+    pub fn agents<'a>(&self, owner: impl Into<Owner<'a>>) -> Result<Vec<AgentRow>> {
+        let Owner { tenant, user } = owner.into();
+        self.store.agents(tenant, user)
     }
 
     /// Grants capabilities the agent declares.
@@ -330,42 +351,46 @@ impl Host {
     /// `UNKNOWN_ID`; `MANIFEST_INVALID` for a capability it does not declare.
     pub async fn grant(
         &self,
-        user: &str,
+        owner: impl Into<Owner<'_>>,
         id: &str,
         capabilities: &[Capability],
         by: &str,
     ) -> Result<AgentRow> {
-        let agent = self.agent(user, id)?;
+        let owner = owner.into();
+        let agent = self.agent(owner, id)?;
         for capability in capabilities {
             declared(&agent.installed.manifest, *capability)?;
         }
         let now = self.clock().now();
-        self.store.grant((TENANT, user, id), agent.installed.digest, capabilities, now, by).await?;
-        self.agent(user, id)
+        self.store
+            .grant((owner.tenant, owner.user, id), agent.installed.digest, capabilities, now, by)
+            .await?;
+        self.agent(owner, id)
     }
 
     /// Takes capabilities away; messages signed under them and not yet sent are cancelled.
     pub async fn revoke(
         &self,
-        user: &str,
+        owner: impl Into<Owner<'_>>,
         id: &str,
         capabilities: &[Capability],
         by: &str,
     ) -> Result<AgentRow> {
-        self.agent(user, id)?;
+        let owner = owner.into();
+        self.agent(owner, id)?;
         let now = self.clock().now();
-        for woken in self.store.revoke((TENANT, user, id), capabilities, now, by).await? {
+        for woken in self.store.revoke((owner.tenant, owner.user, id), capabilities, now, by).await? {
             // The capability is gone whatever becomes of the run; `intent resume` picks it up again.
-            if let Err(error) = self.resume(user, &woken).await {
+            if let Err(error) = self.resume(owner, &woken).await {
                 tracing::warn!(blame = "host", "{woken} cannot be picked up: {error}");
             }
         }
-        self.agent(user, id)
+        self.agent(owner, id)
     }
 
     /// Removes an agent.
-    pub async fn remove(&self, id: &str, by: &str) -> Result<()> {
-        self.store.remove(TENANT, id, self.clock().now(), by).await
+    pub async fn remove(&self, tenant: &str, id: &str, by: &str) -> Result<()> {
+        self.store.remove(tenant, id, self.clock().now(), by).await
     }
 
     // Intents
@@ -377,25 +402,34 @@ impl Host {
     /// What the manifest does not allow is refused before any guest code runs.
     pub async fn submit(
         &self,
-        user: &str,
+        owner: impl Into<Owner<'_>>,
         agent: &str,
         action: &str,
         parameters: Map<String, Value>,
         text: Option<String>,
     ) -> Result<View> {
-        let agent = self.agent(user, agent)?;
-        self.submit_to(user, &agent, action, parameters, text, None).await
+        let owner = owner.into();
+        let order = Order { agent: agent.into(), action: action.into(), parameters, text, retry_of: None };
+        let accepted = self.accept(owner, order, None).await?;
+        self.resume(owner, &accepted.intent).await
     }
 
-    async fn submit_to(
+    /// Puts an intent down, without driving its run: [`Host::resume`] does. With a `key`, the same order under the same key is
+    /// the same intent, for [`IDEMPOTENCY_MS`].
+    ///
+    /// # Errors
+    ///
+    /// What the manifest does not allow is refused before any guest code runs. `IDEMPOTENCY_CONFLICT` where the key came with
+    /// another order before; `INVALID_PARAMETER` for a key that is none.
+    pub async fn accept(
         &self,
-        user: &str,
-        agent: &AgentRow,
-        action: &str,
-        parameters: Map<String, Value>,
-        text: Option<String>,
-        retry_of: Option<String>,
-    ) -> Result<View> {
+        owner: impl Into<Owner<'_>>,
+        order: Order,
+        key: Option<String>,
+    ) -> Result<Accepted> {
+        let owner = owner.into();
+        let Order { agent, action, parameters, text, retry_of } = order;
+        let agent = self.agent(owner, &agent)?;
         let manifest = &agent.installed.manifest;
         let size = serde_json::to_string(&parameters).map_or(usize::MAX, |text| text.len());
         if size > PARAMETERS_BYTES_MAX {
@@ -406,26 +440,29 @@ impl Host {
             let message = format!("the text is longer than {TEXT_BYTES_MAX} bytes");
             return Err(Problem::new(Code::InvalidParameter, message).into());
         }
-        manifest.admit(action, &parameters)?;
+        manifest.admit(&action, &parameters)?;
+        let key = key
+            .map(|key| idempotency(key, &manifest.id, &action, &parameters, text.as_deref()))
+            .transpose()?;
         let clock = self.clock();
         let new = NewIntent {
             id: clock.id("int_"),
-            tenant: TENANT.into(),
-            user: user.into(),
+            tenant: owner.tenant.into(),
+            user: owner.user.into(),
             agent: manifest.id.clone(),
             digest: agent.installed.digest,
-            action: action.into(),
+            action,
             parameters,
             text,
             seed: clock.random(),
             submitted_ms: clock.now(),
             retry_of,
+            key,
         };
-        let id = new.id.clone();
         reach(Moment::Submitting);
-        self.store.submit(new).await?;
+        let accepted = self.store.submit(new).await?;
         reach(Moment::Submitted);
-        self.resume(user, &id).await
+        Ok(accepted)
     }
 
     /// Hands over what is due of an intent and drives its run until it waits or ends; waits for another process that drives it.
@@ -434,23 +471,26 @@ impl Host {
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `BUSY` where the other process does not come to an end.
-    pub async fn resume(&self, user: &str, id: &str) -> Result<View> {
-        let (seq, _) = self.store.intent(TENANT, user, id)?;
+    pub async fn resume(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
+        let scope = scope.into();
+        let (seq, _) = self.store.intent(scope, id)?;
         let _lock = self.lock(seq, id).await?;
         reach(Moment::Locked);
         loop {
             self.hand_over(seq).await?;
-            let (_, intent) = self.store.intent(TENANT, user, id)?;
+            let (_, intent) = self.store.intent(scope, id)?;
             if intent.status != Status::Running {
                 break;
             }
-            match self.drive(user, seq, intent).await? {
+            let (tenant, user) = (intent.tenant.clone(), intent.user.clone());
+            let owner = Owner { tenant: &tenant, user: &user };
+            match self.drive(seq, intent).await? {
                 Driven::Sending { approval } => {
                     let parcel = self.store.parcel(&approval)?;
-                    self.talk(&approval, user, parcel).await?;
+                    self.talk(&approval, owner, parcel).await?;
                 }
                 Driven::Waiting => {
-                    self.tell_of_ask(user, id).await?;
+                    self.tell_of_ask(owner, id).await?;
                     break;
                 }
                 Driven::Ended => break,
@@ -459,12 +499,12 @@ impl Host {
             }
         }
         self.write_letters(Letters::OfIntent(seq))?;
-        self.show(user, id)
+        self.show(scope, id)
     }
 
     /// Tells people that an intent waits for them. The ask is on disk, whether anybody hears of it or not.
-    async fn tell_of_ask(&self, user: &str, id: &str) -> Result<()> {
-        let view = self.show(user, id)?;
+    async fn tell_of_ask(&self, owner: Owner<'_>, id: &str) -> Result<()> {
+        let view = self.show(owner, id)?;
         let Some(Stored { approval, agent, .. }) = view.pending() else { return Ok(()) };
         let (event, expires_ms) = ("approval.pending", Some(approval.expires_ms));
         self.tell(&Notice { event, approval: &approval.id, intent: id, agent, expires_ms }).await;
@@ -472,8 +512,8 @@ impl Host {
     }
 
     /// Tells people that nobody knows whether a message has left.
-    async fn tell_of_uncertain(&self, user: &str, approval: &str) -> Result<()> {
-        let Stored { intent, agent, .. } = self.approval(user, approval)?;
+    async fn tell_of_uncertain(&self, owner: Owner<'_>, approval: &str) -> Result<()> {
+        let Stored { intent, agent, .. } = self.approval(owner, approval)?;
         let event = "outbox.uncertain";
         self.tell(&Notice { event, approval, intent: &intent, agent: &agent, expires_ms: None }).await;
         Ok(())
@@ -485,9 +525,9 @@ impl Host {
         reach(Moment::Notified);
     }
 
-    async fn drive(&self, user: &str, seq: i64, intent: Intent) -> Result<Driven> {
+    async fn drive(&self, seq: i64, intent: Intent) -> Result<Driven> {
         let compiled = self.load(intent.digest)?;
-        let pickup = self.pickup(user, seq, intent)?;
+        let pickup = self.pickup(seq, intent)?;
         let crash_after = match self.crash_after.swap(usize::MAX, Ordering::Relaxed) {
             usize::MAX => None,
             calls => Some(calls),
@@ -499,8 +539,8 @@ impl Host {
 
     /// Hands over what is due of one intent, whose lock the caller holds.
     async fn hand_over(&self, seq: i64) -> Result<()> {
-        for message in self.store.in_transit(TENANT, Some(seq))? {
-            let InTransit { approval, user, .. } = &message;
+        for message in self.store.in_transit(Some(seq))? {
+            let InTransit { approval, .. } = &message;
             if message.state == outbox::State::Attempting {
                 self.lost(&message).await?;
                 continue;
@@ -511,14 +551,14 @@ impl Host {
                 continue;
             };
             reach(Moment::Attempted);
-            self.talk(approval, user, parcel).await?;
+            self.talk(approval, message.owner(), parcel).await?;
         }
         Ok(())
     }
 
     /// Hands a message over, in an attempt that has begun, and records what came of it.
-    async fn talk(&self, approval: &str, user: &str, parcel: Parcel) -> Result<()> {
-        let outcome = self.transport(user).deliver(&parcel).await;
+    async fn talk(&self, approval: &str, owner: Owner<'_>, parcel: Parcel) -> Result<()> {
+        let outcome = self.transport(owner).deliver(&parcel).await;
         reach(Moment::Answered);
         match &outcome {
             outbox::Outcome::Sent { .. } => {}
@@ -550,7 +590,7 @@ impl Host {
         };
         reach(Moment::Delivered);
         match state {
-            outbox::State::Uncertain => self.tell_of_uncertain(user, approval).await,
+            outbox::State::Uncertain => self.tell_of_uncertain(owner, approval).await,
             _ => Ok(()),
         }
     }
@@ -565,15 +605,15 @@ impl Host {
             "the message of {} may have been sent: the process that handed it over has died",
             message.approval
         );
-        self.tell_of_uncertain(&message.user, &message.approval).await
+        self.tell_of_uncertain(message.owner(), &message.approval).await
     }
 
     /// The way out of a user's mail.
-    fn transport(&self, user: &str) -> Arc<dyn Transport> {
+    fn transport(&self, owner: Owner<'_>) -> Arc<dyn Transport> {
         if let Some(rehearsed) = &self.transport {
             return rehearsed.clone();
         }
-        match self.config.way(user) {
+        match self.config.way(owner) {
             Way::Embedded => Arc::new(Local(self.store.clone())),
             Way::Smtp(submission) => Arc::new(Smtp::new(submission.clone())),
             Way::Command(program) => Arc::new(Command::new(program.clone())),
@@ -584,16 +624,17 @@ impl Host {
         self.engine.load(digest, || self.store.component(digest))
     }
 
-    fn pickup(&self, user: &str, seq: i64, intent: Intent) -> Result<Pickup> {
+    fn pickup(&self, seq: i64, intent: Intent) -> Result<Pickup> {
         let (agent, digest) = (intent.agent.clone(), intent.digest);
-        let (grants, scopes) = self.store.authority(TENANT, user, &agent, digest)?;
+        let owner = Owner { tenant: &intent.tenant, user: &intent.user };
+        let (grants, scopes) = self.store.authority(owner.tenant, owner.user, &agent, digest)?;
         Ok(Pickup {
             entries: self.store.journal(seq)?,
             approvals: self.judged_now(self.store.approvals_of(seq)?)?,
             policy: self.policy.clone(),
-            leaves_at_once: self.transport.is_none() && *self.config.way(user) == Way::Embedded,
+            leaves_at_once: self.transport.is_none() && *self.config.way(owner) == Way::Embedded,
             authority: Authority::new(agent, grants, scopes),
-            from: self.config.address(user),
+            from: self.config.address(owner),
             intent,
         })
     }
@@ -620,8 +661,14 @@ impl Host {
     /// # Errors
     ///
     /// `UNKNOWN_ID`, also where the build the run started with is no longer kept; whatever is wrong with `other`.
-    pub async fn replay(&self, user: &str, id: &str, other: Option<&Package>) -> Result<Replay> {
-        let view = self.show(user, id)?;
+    pub async fn replay(
+        &self,
+        scope: impl Into<Scope<'_>>,
+        id: &str,
+        other: Option<&Package>,
+    ) -> Result<Replay> {
+        let scope = scope.into();
+        let view = self.show(scope, id)?;
         let digest = match other {
             Some(package) => {
                 self.engine.check(package)?;
@@ -638,14 +685,14 @@ impl Host {
             .into());
         }
         let compiled = self.load(digest)?;
-        let (seq, intent) = self.store.intent(TENANT, user, id)?;
+        let (seq, intent) = self.store.intent(scope, id)?;
         let pickup = Pickup {
             entries: self.store.journal(seq)?,
             approvals: Vec::new(),
             authority: Authority::default(),
             policy: self.policy.clone(),
             leaves_at_once: true,
-            from: self.config.address(user),
+            from: self.config.address(Owner { tenant: &intent.tenant, user: &intent.user }),
             intent,
         };
         let (end, log) = self.engine.replay(&compiled, pickup, &self.ports).await?;
@@ -702,48 +749,61 @@ impl Host {
     }
 
     /// An intent as it stands.
-    pub fn show(&self, user: &str, id: &str) -> Result<View> {
-        let (seq, intent) = self.store.intent(TENANT, user, id)?;
+    pub fn show<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<View> {
+        let (seq, intent) = self.store.intent(scope, id)?;
         let live =
             intent.status == Status::Running && self.locks.try_lock(seq).is_ok_and(|lock| lock.is_none());
         Ok(View { approvals: self.store.approvals_of(seq)?, intent, live })
     }
 
     /// The journal of an intent.
-    pub fn journal(&self, user: &str, id: &str) -> Result<Vec<Entry>> {
-        let (seq, _) = self.store.intent(TENANT, user, id)?;
+    pub fn journal<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Vec<Entry>> {
+        let (seq, _) = self.store.intent(scope, id)?;
         self.store.journal(seq)
     }
 
-    /// The latest intents, newest first.
-    pub fn intents(&self, user: &str) -> Result<Vec<Intent>> {
-        Ok(self.store.intents(TENANT, user, LIST_MAX)?.into_iter().map(|(_, intent)| intent).collect())
+    /// Intents, newest first.
+    pub fn intents<'a>(
+        &self,
+        scope: impl Into<Scope<'a>>,
+        only: Only<'_>,
+        page: Page<'_>,
+    ) -> Result<Vec<Intent>> {
+        self.store.intents(scope.into(), only, page)
     }
 
     /// Submits a new intent of the same parameters, to the agent as installed now.
-    pub async fn retry(&self, user: &str, id: &str) -> Result<View> {
-        let (_, intent) = self.store.intent(TENANT, user, id)?;
-        let agent = self.agent(user, &intent.agent)?;
-        let Intent { id, action, parameters, text, .. } = intent;
-        self.submit_to(user, &agent, &action, parameters, text, Some(id)).await
+    pub async fn retry(&self, owner: impl Into<Owner<'_>>, id: &str) -> Result<View> {
+        let owner = owner.into();
+        let (_, intent) = self.store.intent(owner, id)?;
+        let Intent { id, agent, action, parameters, text, .. } = intent;
+        let order = Order { agent, action, parameters, text, retry_of: Some(id) };
+        let accepted = self.accept(owner, order, None).await?;
+        self.resume(owner, &accepted.intent).await
     }
 
     /// Cancels an intent, even while it runs.
-    pub async fn cancel(&self, user: &str, id: &str) -> Result<View> {
-        self.store.cancel(TENANT, user, id, self.clock().now()).await?;
-        self.show(user, id)
+    pub async fn cancel(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
+        let scope = scope.into();
+        self.store.cancel(scope, id, self.clock().now()).await?;
+        self.show(scope, id)
     }
 
     // Approvals
 
     /// The approval `id`.
-    pub fn approval(&self, user: &str, id: &str) -> Result<Stored> {
-        self.store.approval(TENANT, user, id)
+    pub fn approval<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Stored> {
+        self.store.approval(scope, id)
     }
 
-    /// The latest approvals, newest first.
-    pub fn approvals(&self, user: &str, pending: bool) -> Result<Vec<Stored>> {
-        self.store.approvals(TENANT, user, pending, LIST_MAX)
+    /// Approvals, newest first.
+    pub fn approvals<'a>(
+        &self,
+        scope: impl Into<Scope<'a>>,
+        pending: bool,
+        page: Page<'_>,
+    ) -> Result<Vec<Stored>> {
+        self.store.approvals(scope.into(), pending, page)
     }
 
     /// Decides an approval: the one way a decision is made, whatever the door. Gives the head of the audit chain.
@@ -756,14 +816,15 @@ impl Host {
     /// yes would let nothing leave, because what allowed it is gone.
     pub async fn decide(
         &self,
-        user: &str,
+        scope: impl Into<Scope<'_>>,
         id: &str,
         verdict: Verdict,
         shown: Digest,
         by: &str,
         note: Option<String>,
     ) -> Result<Digest> {
-        let stored = self.approval(user, id)?;
+        let scope = scope.into();
+        let stored = self.approval(scope, id)?;
         let is_open =
             stored.approval.state == State::Pending && self.clock().now() < stored.approval.expires_ms;
         if verdict == Verdict::Approve && is_open {
@@ -772,7 +833,7 @@ impl Host {
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
-        let head = self.store.decide((TENANT, user, id), decision, shown, self.policy.0).await?;
+        let head = self.store.decide((scope, id), decision, shown, self.policy.0).await?;
         reach(Moment::Decided);
         Ok(head)
     }
@@ -815,13 +876,14 @@ impl Host {
     /// `INVALID_PARAMETER` for what can be no message; `POLICY_FORBIDS`.
     pub async fn edit(
         &self,
-        user: &str,
+        scope: impl Into<Scope<'_>>,
         id: &str,
         edit: Edit,
         shown: Option<Digest>,
         by: &str,
     ) -> Result<Digest> {
-        let Stored { approval, .. } = self.approval(user, id)?;
+        let scope = scope.into();
+        let Stored { approval, .. } = self.approval(scope, id)?;
         let own = approval.action.clone();
         let edited = match (&own, approval.leaving()) {
             (Some(own), Some(leaving)) => edited(own, leaving, edit)?,
@@ -835,7 +897,7 @@ impl Host {
         let digest = leaving.map_or(approval.digest, Action::digest);
         let shown = shown.unwrap_or(approval.digest);
         let now = self.clock().now();
-        self.store.edit((TENANT, user, id), (edited, digest), shown, by, now).await
+        self.store.edit((scope, id), (edited, digest), shown, by, now).await
     }
 
     /// Takes a yes back that has not been used. Gives the head of the audit chain.
@@ -843,35 +905,41 @@ impl Host {
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `ALREADY_DECIDED` where there is no yes, or it has been used.
-    pub async fn take_back(&self, user: &str, id: &str, by: &str) -> Result<Digest> {
-        self.store.revoke_approval((TENANT, user, id), by, self.clock().now()).await
+    pub async fn take_back(&self, scope: impl Into<Scope<'_>>, id: &str, by: &str) -> Result<Digest> {
+        self.store.revoke_approval((scope.into(), id), by, self.clock().now()).await
     }
 
     // Outbox
 
-    /// The latest messages of the outbox, newest first; with `open`, those that are on their way or uncertain.
-    pub fn outbox(&self, user: &str, open: bool) -> Result<Vec<Outgoing>> {
-        self.store.outbox(TENANT, user, open, LIST_MAX)
+    /// Messages of the outbox, newest first; with `open`, those that are on their way or uncertain.
+    pub fn outbox<'a>(
+        &self,
+        scope: impl Into<Scope<'a>>,
+        open: bool,
+        page: Page<'_>,
+    ) -> Result<Vec<Outgoing>> {
+        self.store.outbox(scope.into(), open, page)
     }
 
     /// The message the approval `id` armed.
-    pub fn outgoing(&self, user: &str, id: &str) -> Result<Outgoing> {
-        self.store.outgoing(TENANT, user, id)
+    pub fn outgoing<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Outgoing> {
+        self.store.outgoing(scope, id)
     }
 
-    /// Makes the attempts of a user's messages that are due, and picks up the runs that waited for them. Gives the intents.
-    pub async fn deliver(&self, user: &str) -> Result<Vec<View>> {
-        let waiting = self.store.in_transit(TENANT, None)?;
+    /// Makes the attempts of messages that are due, and picks up the runs that waited for them. Gives the intents.
+    pub async fn deliver(&self, scope: impl Into<Scope<'_>>) -> Result<Vec<View>> {
+        let scope = scope.into();
+        let waiting = self.store.in_transit(None)?;
         let intents: BTreeSet<_> = waiting
             .into_iter()
-            .filter(|message| message.user == user)
+            .filter(|message| message.owner().is_in(scope))
             .map(|message| message.intent)
             .collect();
         let mut views = Vec::with_capacity(intents.len());
         let mut failed = Ok(());
         for intent in intents {
             // One that cannot be handed over keeps nobody else's from leaving.
-            match self.resume(user, &intent).await {
+            match self.resume(scope, &intent).await {
                 Ok(view) => views.push(view),
                 Err(error) => {
                     tracing::warn!(blame = "host", "{intent} cannot be picked up: {error}");
@@ -887,34 +955,45 @@ impl Host {
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `NOT_UNCERTAIN`; `CAPABILITY_DENIED` and `POLICY_FORBIDS` where it may not be offered again.
-    pub async fn resolve(&self, user: &str, id: &str, resolution: Resolution, by: &str) -> Result<Outgoing> {
+    pub async fn resolve(
+        &self,
+        scope: impl Into<Scope<'_>>,
+        id: &str,
+        resolution: Resolution,
+        by: &str,
+    ) -> Result<Outgoing> {
+        let scope = scope.into();
         if resolution == Resolution::Resend {
-            self.may_leave(&self.approval(user, id)?)?;
+            self.may_leave(&self.approval(scope, id)?)?;
         }
-        self.store.resolve((TENANT, user, id), resolution, by, self.clock().now()).await?;
-        let outgoing = self.outgoing(user, id)?;
+        self.store.resolve((scope, id), resolution, by, self.clock().now()).await?;
+        let outgoing = self.outgoing(scope, id)?;
         if resolution == Resolution::Resend {
-            self.resume(user, &outgoing.intent).await?;
+            self.resume(scope, &outgoing.intent).await?;
         }
         self.write_letters(Letters::Latest(LETTERS_CHECKED))?;
-        self.outgoing(user, id)
+        self.outgoing(scope, id)
     }
 
     // Audit
 
-    /// Follows the audit chain from its start; `head` is a hash that somebody kept.
-    pub fn audit(&self, head: Option<Digest>) -> Result<Audited> {
-        self.store.audit(head)
+    /// Follows the audit chain of a tenant from its start; `head` is a hash that somebody kept.
+    pub fn audit(&self, tenant: &str, head: Option<Digest>) -> Result<Audited> {
+        self.store.audit(tenant, head)
     }
 
     /// The hash of the chain's last entry.
-    pub fn audit_head(&self) -> Result<Digest> {
-        self.store.audit_head()
+    pub fn audit_head(&self, tenant: &str) -> Result<Digest> {
+        self.store.audit_head(tenant)
     }
 
     /// Hands every entry of the chain to `take`, in order, with the hash before it.
-    pub fn each_audit_entry(&self, take: impl FnMut(Digest, audit::Entry) -> Result<()>) -> Result<()> {
-        self.store.each_audit_entry(take)
+    pub fn each_audit_entry(
+        &self,
+        tenant: &str,
+        take: impl FnMut(Digest, audit::Entry) -> Result<()>,
+    ) -> Result<()> {
+        self.store.each_audit_entry(tenant, take)
     }
 
     /// Deletes what ended longer than `age_ms` ago: journals, approvals and messages, with their files.
@@ -922,13 +1001,13 @@ impl Host {
     /// # Errors
     ///
     /// `USAGE` for less than [`PURGE_AGE_MS_MIN`].
-    pub async fn purge(&self, age_ms: Millis, by: &str) -> Result<Purged> {
+    pub async fn purge(&self, tenant: &str, age_ms: Millis, by: &str) -> Result<Purged> {
         if age_ms < PURGE_AGE_MS_MIN {
             let message = "what ended less than 24 hours ago cannot be purged";
             return Err(Problem::new(Code::Usage, message).hint("`--older-than 24h` or more").into());
         }
         let now = self.clock().now();
-        let purged = self.store.purge(TENANT, now - age_ms, by, now).await?;
+        let purged = self.store.purge(tenant, now - age_ms, by, now).await?;
         self.sweep_letters().map_err(anyhow::Error::from)?;
         if !self.store.empty_log()? {
             let still =
@@ -940,7 +1019,7 @@ impl Host {
 
     /// Removes every file of `sent/` whose message is not among those that have left any more, whoever was killed over it.
     fn sweep_letters(&self) -> std::io::Result<()> {
-        let kept = self.store.letters(TENANT, Letters::Latest(u32::MAX)).map_err(std::io::Error::other)?;
+        let kept = self.store.letters(Letters::Latest(u32::MAX)).map_err(std::io::Error::other)?;
         let kept: BTreeSet<_> = kept.iter().map(|(message_id, _)| letter_name(message_id)).collect();
         for file in self.sent.entries()? {
             let name = file?.file_name();
@@ -956,28 +1035,31 @@ impl Host {
     /// Imports mail from an mbox file, a Maildir or a folder.
     pub async fn import(
         &self,
-        user: &str,
+        owner: impl Into<Owner<'_>>,
         path: &Path,
         progress: impl FnMut(usize, usize),
     ) -> Result<Imported> {
-        import(&self.store, TENANT, user, path, self.clock().now(), progress).await
+        let Owner { tenant, user } = owner.into();
+        import(&self.store, tenant, user, path, self.clock().now(), progress).await
     }
 
     /// Incoming mail, newest first, as its owner sees it.
-    pub fn mail(&self, user: &str, query: &Query) -> Result<Vec<Mail>> {
-        self.store.mail(TENANT, user, None, query)
+    pub fn mail<'a>(&self, owner: impl Into<Owner<'a>>, query: &Query) -> Result<Vec<Mail>> {
+        let Owner { tenant, user } = owner.into();
+        self.store.mail(tenant, user, None, query)
     }
 
     /// What has left, newest first, each with its file.
-    pub fn sent(&self, user: &str) -> Result<Vec<Sent>> {
+    pub fn sent<'a>(&self, owner: impl Into<Owner<'a>>) -> Result<Vec<Sent>> {
+        let Owner { tenant, user } = owner.into();
         self.write_letters(Letters::Latest(u32::MAX))?;
-        self.store.sent(TENANT, user, LIST_MAX)
+        self.store.sent(tenant, user, LIST_MAX)
     }
 
     /// Writes the `.eml` of sent messages that have none: the database knows what has left, the files only show it. They are not
     /// synced: one that a loss of power takes is written again.
     fn write_letters(&self, which: Letters) -> Result<()> {
-        for (message_id, length) in self.store.letters(TENANT, which)? {
+        for (message_id, length) in self.store.letters(which)? {
             let name = letter_name(&message_id);
             // A file of another length was being written when somebody was killed, or lost power.
             if self.sent.metadata(&name).is_ok_and(|found| found.len() == length) {
@@ -1003,6 +1085,30 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// A key of the door's user, with what it came with.
+fn idempotency(
+    key: String,
+    agent: &str,
+    action: &str,
+    parameters: &Map<String, Value>,
+    text: Option<&str>,
+) -> Result<(String, Digest), Problem> {
+    if key.is_empty()
+        || key.len() > IDEMPOTENCY_KEY_BYTES_MAX
+        || !key.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        let message = format!(
+            "an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters, without spaces"
+        );
+        return Err(Problem::new(Code::InvalidParameter, message).hint("use a UUID"));
+    }
+    let mut request = Encoder::new("countersign/idempotency/v1");
+    let parameters = serde_json::to_string(parameters).expect("JSON serializes");
+    request.text(agent).text(action).text(&parameters).text(text.unwrap_or_default());
+    request.text(if text.is_some() { "text" } else { "" });
+    Ok((key, Digest::of(&request.0)))
 }
 
 /// The message as a person wants it, or nothing where that is the agent's `own` again. `leaving` is what they were shown.

@@ -25,6 +25,7 @@ pub mod intent;
 pub mod journal;
 pub mod moment;
 pub mod notify;
+pub mod people;
 pub mod printable;
 pub mod refusals;
 pub mod store;

@@ -258,8 +258,8 @@ async fn finish(
     let id = &view.intent.id;
     transcript.calls(&host.journal("local", id)?);
     transcript.sent(&host.sent("local")?);
-    transcript.unsent(&host.outbox("local", false)?);
-    let audited = host.audit(None)?;
+    transcript.unsent(&host.outbox("local", false, countersign::store::Page::default())?);
+    let audited = host.audit("main", None)?;
     if let Some(broken) = audited.broken {
         bail!("audit entry {} {}\n{}", broken.seq, broken.what, transcript.text());
     }

@@ -5,7 +5,7 @@ use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::agent::Package;
 use countersign::authority::Capability;
-use countersign::host::{Install, principal};
+use countersign::host::{Install, TENANT, principal};
 use countersign::printable::{line, printable};
 use countersign::refusals::{Code, Problem, Result};
 use std::fmt::Write as _;
@@ -122,7 +122,7 @@ impl Agent {
                 session.answer(&output::Agent::of(&row, vec![]), granted)?;
             }
             Agent::Remove { id } => {
-                session.host().await?.remove(&id, &principal()).await?;
+                session.host().await?.remove(TENANT, &id, &principal()).await?;
                 session.answer(&output::Removed { removed: id }, |it| {
                     format!("Removed {}\n", line(&it.removed))
                 })?;

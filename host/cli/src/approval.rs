@@ -8,6 +8,7 @@ use countersign::digest::Digest;
 use countersign::host::{Edit, Host, principal};
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
+use countersign::store::Page;
 use countersign::tools::messages::rules::BODY_BYTES_MAX;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ impl Approval {
         let host = session.host().await?;
         match self {
             Approval::List { pending } => {
-                let approvals = host.approvals(user, pending)?;
+                let approvals = host.approvals(user, pending, Page::default())?;
                 super::say_if_cut(approvals.len());
                 let approvals = approvals.iter().map(output::Approval::of).collect();
                 session.answer(&output::Approvals { approvals }, |list| {

@@ -3,11 +3,10 @@
 use super::output::{self, Exit};
 use super::{Session, print, say};
 use clap::Subcommand;
-use countersign::clock::rfc3339;
 use countersign::digest::Digest;
-use countersign::printable::{ascii, line};
+use countersign::host::TENANT;
+use countersign::printable::ascii;
 use countersign::refusals::{Code, Problem, Result};
-use serde_json::value::RawValue;
 
 #[derive(Subcommand)]
 pub enum Audit {
@@ -31,36 +30,14 @@ impl Audit {
                         Problem::new(Code::Usage, "--head: 64 hexadecimal digits are expected")
                     })
                 });
-                let audited = host.audit(head.transpose()?)?;
-                if let Some(broken) = audited.broken {
-                    let message = format!("audit entry {} {}", broken.seq, broken.what);
-                    let hint = format!("everything before entry {} is as it was written", broken.seq);
-                    return Err(Problem::new(Code::AuditBroken, message).hint(hint).into());
-                }
-                if let Some(stray) = audited.strays.first() {
-                    let message = format!(
-                        "{} messages have left that the record tells nothing of, or something else; the first is {}",
-                        audited.strays.len(),
-                        line(stray)
-                    );
-                    return Err(Problem::new(Code::AuditBroken, message).into());
-                }
-                let verified = output::Verified { entries: audited.entries, head: audited.head.to_string() };
+                let audited = host.audit(TENANT, head.transpose()?)?;
+                let verified = output::Verified::of(&audited)?;
                 session.answer(&verified, |it| {
                     format!("{} entries, each as it was written.\nHead {}\n", it.entries, it.head)
                 })?;
             }
-            Audit::Export => host.each_audit_entry(|previous, entry| {
-                // The body stays as it is hashed, byte for byte.
-                let body = RawValue::from_string(entry.body).map_err(anyhow::Error::from)?;
-                let exported = output::AuditEntry {
-                    seq: entry.seq,
-                    at: rfc3339(entry.at_ms),
-                    kind: entry.kind,
-                    body,
-                    previous: previous.to_string(),
-                    hash: entry.hash.to_string(),
-                };
+            Audit::Export => host.each_audit_entry(TENANT, |previous, entry| {
+                let exported = output::AuditEntry::of(previous, entry)?;
                 let text = serde_json::to_string(&exported).map_err(anyhow::Error::from)?;
                 print(&(ascii(&text) + "\n"))
             })?,

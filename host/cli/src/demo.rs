@@ -112,7 +112,7 @@ impl Demo {
                 print(&draw::block(&String::from_utf8_lossy(&sent.bytes).replace("\r\n", "\n")))?;
             }
         }
-        Ok(ran.exit())
+        Ok(Exit::of(&ran))
     }
 }
 

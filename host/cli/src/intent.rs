@@ -5,14 +5,13 @@ use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::decision::State;
 use countersign::approval::outbox;
-use countersign::clock::{Millis, rfc3339};
+use countersign::clock::Millis;
 use countersign::digest::Digest;
-use countersign::host::{Host, View, principal};
+use countersign::host::{Host, TENANT, View, principal};
 use countersign::intent::Status;
-use countersign::journal::{Answer, Entry};
 use countersign::printable::{line, short};
-use countersign::refusals::{Refusal, Result};
-use serde_json::Value;
+use countersign::refusals::Result;
+use countersign::store::{Only, Page};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -61,7 +60,8 @@ impl Intent {
         let host = session.host().await?;
         let view = match self {
             Intent::List => {
-                let intents: Vec<_> = host.intents(user)?.iter().map(IntentRow::of).collect();
+                let intents: Vec<_> =
+                    host.intents(user, Only::default(), Page::default())?.iter().map(IntentRow::of).collect();
                 super::say_if_cut(intents.len());
                 session.answer(&output::Intents { intents }, |list| {
                     let row = |intent: &IntentRow| {
@@ -80,17 +80,19 @@ impl Intent {
                 return Ok(Exit::Done);
             }
             Intent::Show { id } => {
-                session.answer(&shown(&host, user, &host.show(user, &id)?)?, |it| show(it, session))?;
+                let shown = IntentShown::of(&host.show(user, &id)?, host.journal(user, &id)?);
+                session.answer(&shown, |it| show(it, session))?;
                 return Ok(Exit::Done);
             }
             Intent::Cancel { id } => {
                 let view = host.cancel(user, &id).await?;
-                session
-                    .answer(&shown(&host, user, &view)?, |it| format!("Intent {} is cancelled.\n", it.id))?;
+                session.answer(&IntentShown::of(&view, host.journal(user, &view.intent.id)?), |it| {
+                    format!("Intent {} is cancelled.\n", it.id)
+                })?;
                 return Ok(Exit::Done);
             }
             Intent::Purge { older_than } => {
-                let purged = host.purge(older_than, &principal()).await?;
+                let purged = host.purge(TENANT, older_than, &principal()).await?;
                 let messages = purged.letters.len();
                 let purged = output::Purged { intents: purged.intents, messages, kept: purged.kept };
                 session.answer(&purged, |it| {
@@ -123,7 +125,8 @@ pub async fn resume(session: &Session, host: &Host, id: &str) -> Result<View> {
         if view.intent.status != Status::Sending {
             return Ok(view);
         }
-        let due = host.outbox(user, true)?.into_iter().filter(|message| message.intent == id);
+        let due =
+            host.outbox(user, true, Page::default())?.into_iter().filter(|message| message.intent == id);
         let due =
             due.filter(|message| message.state == outbox::State::Queued).map(|message| message.due_ms).min();
         let Some(due_ms) = due else { return Ok(view) };
@@ -147,86 +150,15 @@ pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
 pub fn finish_decided(session: &Session, host: &Host, view: &View, head: Option<Digest>) -> Result<Exit> {
     let ran = Ran { audit_head: head.map(|head| head.to_string()), ..Ran::of(view) };
     session.answer(&ran, |ran| draw::ran(ran, &session.program()))?;
-    if ran.exit() == Exit::ErrorCard {
-        let entries = host.journal(session.user(), &ran.intent)?;
-        let grants: BTreeSet<_> = entries.iter().filter_map(cure).collect();
+    if Exit::of(&ran) == Exit::ErrorCard {
+        let timeline = output::timeline(host.journal(session.user(), &ran.intent)?);
+        let grants: BTreeSet<_> = timeline.iter().filter_map(output::Call::cure).collect();
         for grant in grants {
             let grant = session.command(grant);
             say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
         }
     }
-    Ok(ran.exit())
-}
-
-/// The same value with its members named as in the contract, `approvalId`; the journal keeps the names of the bindings.
-fn contract_names(value: Value) -> Value {
-    let camel = |name: String| {
-        let mut parts = name.split('_');
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |name, part| {
-            let (head, tail) = part.split_at(part.len().min(1));
-            name + &head.to_ascii_uppercase() + tail
-        })
-    };
-    match value {
-        Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (camel(name), contract_names(value))).collect()
-        }
-        Value::Array(items) => items.into_iter().map(contract_names).collect(),
-        other => other,
-    }
-}
-
-/// The command that would have admitted a call, where it was not admitted.
-fn cure(entry: &Entry) -> Option<&str> {
-    match &entry.answer {
-        Answer::Refused(Refusal { details: Some(details), .. }) => details["grant"].as_str(),
-        _ => None,
-    }
-}
-
-fn shown(host: &Host, user: &str, view: &View) -> Result<IntentShown> {
-    let intent = &view.intent;
-    let timeline = host.journal(user, &intent.id)?.into_iter().enumerate().map(call).collect();
-    let ran = Ran::of(view);
-    Ok(IntentShown {
-        id: intent.id.clone(),
-        agent: intent.agent.clone(),
-        agent_digest: intent.digest.to_string(),
-        action: intent.action.clone(),
-        parameters: intent.parameters.clone(),
-        text: intent.text.clone(),
-        status: intent.status,
-        live: view.live,
-        submitted: rfc3339(intent.submitted_ms),
-        updated: rfc3339(intent.updated_ms),
-        retry_of: intent.retry_of.clone(),
-        timeline,
-        approvals: view.approvals.iter().map(output::Approval::of).collect(),
-        card: ran.card,
-        reason: ran.reason,
-        log: intent.log.clone(),
-    })
-}
-
-/// An answered call, as it is printed.
-pub fn call((number, entry): (usize, Entry)) -> output::Call {
-    let parse = |text: &str| serde_json::from_str(text).map(contract_names).unwrap_or(Value::Null);
-    let (answer, refused, details) = match entry.answer {
-        Answer::Value(json) => (parse(&json), None, None),
-        Answer::Refused(Refusal { code, message, details }) => {
-            (Value::Null, Some(format!("{code}: {message}")), details)
-        }
-    };
-    output::Call {
-        number,
-        at: rfc3339(entry.at_ms),
-        call: entry.call,
-        request: parse(&entry.request),
-        answer,
-        refused,
-        details,
-    }
+    Ok(Exit::of(&ran))
 }
 
 /// The calls of a run, two lines each.

@@ -317,22 +317,14 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn fail(json: bool, error: Error, runnable: impl Fn(&str) -> String) -> ExitCode {
-    let problem = match error {
-        Error::Refused(problem) => problem,
-        Error::Fault(error) => match error.downcast::<Problem>() {
-            Ok(problem) => problem,
-            Err(error) => Problem::new(Code::HostFault, format!("{error:#}")),
-        },
-    };
-    let code = problem.code;
-    let hint = runnable(&problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more")));
+    let (code, told) = output::Failure::of(error);
+    let hint = runnable(told.hint.as_deref().unwrap_or_default());
     if json {
-        let error = output::Failure { code: code.to_string(), message: problem.message, hint: Some(hint) };
-        let failed = output::Failed { error };
+        let failed = output::Failed { error: output::Failure { hint: Some(hint), ..told } };
         let _ = print(&(ascii(&serde_json::to_string(&failed).unwrap_or_default()) + "\n"));
     } else {
         // Messages may quote what a stranger wrote: each stays on its line.
-        say(&format!("error: {} [{code}]\n\nhint: {}", line(&problem.message), line(&hint)));
+        say(&format!("error: {} [{code}]\n\nhint: {}", line(&told.message), line(&hint)));
     }
     let exit = match code {
         Code::Usage => Exit::Usage,

@@ -4,9 +4,10 @@ use super::output::{self, Exit, OutboxMessage};
 use super::{Session, draw};
 use clap::{Args, Subcommand};
 use countersign::approval::outbox::{Resolution, State};
-use countersign::host::principal;
+use countersign::host::{TENANT, principal};
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
+use countersign::store::Page;
 use std::fmt::Write as _;
 
 #[derive(Subcommand)]
@@ -50,7 +51,8 @@ impl Outbox {
         let host = session.host().await?;
         match self {
             Outbox::List { open } => {
-                let messages: Vec<_> = host.outbox(user, open)?.iter().map(OutboxMessage::of).collect();
+                let messages: Vec<_> =
+                    host.outbox(user, open, Page::default())?.iter().map(OutboxMessage::of).collect();
                 super::say_if_cut(messages.len());
                 session.answer(&output::OutboxMessages { messages }, |list| {
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
@@ -62,7 +64,8 @@ impl Outbox {
             }
             Outbox::Deliver => {
                 host.deliver(user).await?;
-                let messages = host.outbox(user, true)?.iter().map(OutboxMessage::of).collect();
+                let messages =
+                    host.outbox(user, true, Page::default())?.iter().map(OutboxMessage::of).collect();
                 session.answer(&output::OutboxMessages { messages }, |list| {
                     if list.messages.is_empty() {
                         return "Nothing is on its way, and nothing is uncertain.\n".into();
@@ -79,7 +82,7 @@ impl Outbox {
                 };
                 let message = host.resolve(user, &id, resolution, &principal()).await?;
                 session.answer(&OutboxMessage::of(&message), |it| show(it, session))?;
-                super::audit::say_head(&host.audit_head()?);
+                super::audit::say_head(&host.audit_head(TENANT)?);
             }
         }
         Ok(Exit::Done)

@@ -30,8 +30,7 @@ impl Replay {
         let replay = host.replay(user, &self.intent, other.as_ref()).await?;
         let view = host.show(user, &self.intent)?;
         let recorded = view.intent.digest;
-        let timeline: Vec<_> =
-            host.journal(user, &self.intent)?.into_iter().enumerate().map(intent::call).collect();
+        let timeline: Vec<_> = super::output::timeline(host.journal(user, &self.intent)?);
         let replayed = Replayed {
             intent: self.intent,
             agent_digest: other.map_or(recorded, |package| package.digest).to_string(),

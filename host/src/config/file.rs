@@ -27,6 +27,7 @@ pub const KEYS: &[&str] = &[
     "users.NAME.send.ca_file",
     "users.NAME.send.command",
     "users.NAME.send.timeout_seconds",
+    "tenants.NAME.users",
     "notify.command",
     "notify.webhook",
     "notify.link",
@@ -107,6 +108,8 @@ impl<'t> Table<'t> {
     pub fn table(&mut self, key: &str) -> Result<Option<Table<'t>>, Problem> {
         let Some((at, value)) = self.entries.remove_entry(key) else { return Ok(None) };
         let (name, shape) = (dotted(&self.name, key), dotted(&self.shape, key));
+        // Users are written alike, whatever tenant they belong to.
+        let shape = if shape == "tenants.NAME.users" { "users".into() } else { shape };
         self.entry(name, shape, at.span().start, value).table().map(Some)
     }
 

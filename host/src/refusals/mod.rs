@@ -98,6 +98,24 @@ codes! {
         UnknownId = "UNKNOWN_ID",
         /// The approval is no longer pending.
         AlreadyDecided = "ALREADY_DECIDED",
+        /// The same key came with another order before.
+        IdempotencyConflict = "IDEMPOTENCY_CONFLICT",
+        /// The server does not know who is asking.
+        Unauthenticated = "UNAUTHENTICATED",
+        /// The role for it is missing.
+        Forbidden = "FORBIDDEN",
+        /// Whoever installed an agent does not approve it.
+        SelfApproval = "SELF_APPROVAL",
+        /// The request does not come from a page of this server.
+        ForgedRequest = "FORGED_REQUEST",
+        /// The link has been used, or is too old.
+        LinkExpired = "LINK_EXPIRED",
+        /// The request is larger than a request may be.
+        RequestTooLarge = "REQUEST_TOO_LARGE",
+        /// The server is going down.
+        ShuttingDown = "SHUTTING_DOWN",
+        /// There is no answer from the server.
+        ServerUnreachable = "SERVER_UNREACHABLE",
         /// What was shown is no longer what would leave.
         StaleDigest = "STALE_DIGEST",
         /// Approving away from a terminal needs the digest that was shown.

@@ -4,6 +4,7 @@ use super::{Store, json};
 use crate::audit::{Broken, Check, Entry, Fact, START, Whose};
 use crate::clock::Millis;
 use crate::digest::Digest;
+use crate::people::TENANT;
 use crate::refusals::Result;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
@@ -23,13 +24,13 @@ pub struct Audited {
 }
 
 impl Store {
-    /// Follows the chain from its start, and compares it with what has left.
-    pub fn audit(&self, wanted: Option<Digest>) -> Result<Audited> {
+    /// Follows the chain of a tenant from its start, and compares it with what has left.
+    pub fn audit(&self, tenant: &str, wanted: Option<Digest>) -> Result<Audited> {
         self.read(|db| {
             // One state of the database for all that is read.
             let db = db.unchecked_transaction()?;
             let (mut check, mut told) = (Check::new(wanted), Told::default());
-            let followed = each(&db, |entry| match check.entry(&entry) {
+            let followed = each(&db, tenant, |entry| match check.entry(&entry) {
                 Ok(()) => told.note(&entry).map(Ok),
                 broken => Ok(broken),
             });
@@ -40,22 +41,31 @@ impl Store {
                     | rusqlite::Error::InvalidColumnType(..)
                     | rusqlite::Error::Utf8Error(..),
                 ) => Err(Broken { seq: check.entries + 1, what: "cannot be read" }),
-                // A policy is in force from the first opening on, and its entry begins the chain.
-                Ok(Ok(())) if check.entries == 0 && has_begun(&db)? => {
+                // A policy is in force from the first opening on, and its entry begins the first tenant's chain.
+                Ok(Ok(())) if check.entries == 0 && tenant == TENANT && has_begun(&db)? => {
                     Err(Broken { seq: 1, what: "is missing" })
                 }
                 read => read?,
             };
             let broken = followed.err().or_else(|| check.end().err());
-            Ok(Audited { entries: check.entries, head: check.head, broken, strays: told.strays(&db)? })
+            Ok(Audited {
+                entries: check.entries,
+                head: check.head,
+                broken,
+                strays: told.strays(&db, tenant)?,
+            })
         })
     }
 
-    /// Hands every entry to `take`, in order, with the hash before it.
-    pub fn each_audit_entry(&self, mut take: impl FnMut(Digest, Entry) -> Result<()>) -> Result<()> {
+    /// Hands every entry of a tenant to `take`, in order, with the hash before it.
+    pub fn each_audit_entry(
+        &self,
+        tenant: &str,
+        mut take: impl FnMut(Digest, Entry) -> Result<()>,
+    ) -> Result<()> {
         self.read(|db| {
             let mut previous = START;
-            each(db, |entry| {
+            each(db, tenant, |entry| {
                 let hash = entry.hash;
                 let taken = take(previous, entry);
                 previous = hash;
@@ -65,8 +75,8 @@ impl Store {
     }
 
     /// The hash of the last entry.
-    pub fn audit_head(&self) -> Result<Digest> {
-        self.read(|db| Ok(head(db)?.1))
+    pub fn audit_head(&self, tenant: &str) -> Result<Digest> {
+        self.read(|db| Ok(head(db, tenant)?.1))
     }
 }
 
@@ -78,10 +88,12 @@ fn has_begun(db: &Connection) -> rusqlite::Result<bool> {
 /// Hands entries to `take` until it fails.
 fn each<E>(
     db: &Connection,
+    tenant: &str,
     mut take: impl FnMut(Entry) -> rusqlite::Result<std::result::Result<(), E>>,
 ) -> rusqlite::Result<std::result::Result<(), E>> {
-    let mut statement = db.prepare("SELECT seq, at_ms, kind, body, hash FROM audit ORDER BY seq")?;
-    let mut rows = statement.query([])?;
+    let mut statement =
+        db.prepare("SELECT seq, at_ms, kind, body, hash FROM audit WHERE tenant = ?1 ORDER BY seq")?;
+    let mut rows = statement.query([tenant])?;
     while let Some(row) = rows.next()? {
         if let Err(stopped) = take(entry(row)?)? {
             return Ok(Err(stopped));
@@ -127,10 +139,10 @@ impl Told {
 
     /// What has left although nobody said yes to exactly it, or as other bytes than were handed over. What had left before there
     /// was a chain is passed over.
-    fn strays(&self, db: &Connection) -> rusqlite::Result<Vec<String>> {
-        let sql = "SELECT approval, action, bytes FROM outbox WHERE state = 'sent' AND armed_ms >= ?1";
+    fn strays(&self, db: &Connection, tenant: &str) -> rusqlite::Result<Vec<String>> {
+        let sql = "SELECT approval, action, bytes FROM outbox WHERE tenant = ?1 AND state = 'sent' AND armed_ms >= ?2";
         let mut statement = db.prepare(sql)?;
-        let mut rows = statement.query([self.since_ms.unwrap_or(Millis::MAX)])?;
+        let mut rows = statement.query(params![tenant, self.since_ms.unwrap_or(Millis::MAX)])?;
         let mut strays = Vec::new();
         while let Some(row) = rows.next()? {
             let approval: String = row.get(0)?;
@@ -146,10 +158,11 @@ impl Told {
     }
 }
 
-/// The number and the hash of the last entry.
-pub(super) fn head(db: &Connection) -> rusqlite::Result<(i64, Digest)> {
-    let mut statement = db.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
-    let head = statement.query_row([], |row| Ok((row.get(0)?, Digest(row.get(1)?)))).optional()?;
+/// The number and the hash of the last entry of a tenant.
+pub(super) fn head(db: &Connection, tenant: &str) -> rusqlite::Result<(i64, Digest)> {
+    let mut statement =
+        db.prepare_cached("SELECT seq, hash FROM audit WHERE tenant = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let head = statement.query_row([tenant], |row| Ok((row.get(0)?, Digest(row.get(1)?)))).optional()?;
     Ok(head.unwrap_or((0, START)))
 }
 
@@ -160,10 +173,16 @@ pub(super) fn append(
     whose: Whose<'_>,
     fact: &Fact<'_>,
 ) -> rusqlite::Result<()> {
-    let (seq, previous) = head(db)?;
+    let (seq, previous) = head(db, whose.tenant)?;
     let Entry { seq, at_ms, kind, body, hash } = Entry::after(previous, seq as u64 + 1, at_ms, whose, fact);
-    db.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![seq as i64, at_ms, kind, body, hash.0])?;
+    db.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        whose.tenant,
+        seq as i64,
+        at_ms,
+        kind,
+        body,
+        hash.0
+    ])?;
     Ok(())
 }
 
@@ -191,12 +210,12 @@ mod tests {
 
     async fn tamper(store: &Store, sql: &'static str) -> Option<u64> {
         store.write(move |db| Ok(db.execute(sql, [])?)).await.unwrap();
-        store.audit(None).unwrap().broken.map(|broken| broken.seq)
+        store.audit("main", None).unwrap().broken.map(|broken| broken.seq)
     }
 
     #[tokio::test]
     async fn every_way_to_tamper_with_a_row_is_found_at_that_row() {
-        assert_eq!(chain(10_000).await.audit(None).unwrap().entries, 10_000);
+        assert_eq!(chain(10_000).await.audit("main", None).unwrap().entries, 10_000);
         for (sql, found) in [
             ("UPDATE audit SET body = replace(body, 'appr_4', 'appr_5') WHERE seq = 5", 5),
             ("UPDATE audit SET body = body || ' ' WHERE seq = 5", 5),
@@ -217,8 +236,8 @@ mod tests {
     #[tokio::test]
     async fn an_end_that_was_cut_off_is_found_by_whoever_kept_the_head() {
         let store = chain(20).await;
-        let head = store.audit_head().unwrap();
+        let head = store.audit_head("main").unwrap();
         assert_eq!(tamper(&store, "DELETE FROM audit WHERE seq = 20").await, None);
-        assert_eq!(store.audit(Some(head)).unwrap().broken.unwrap().seq, 20);
+        assert_eq!(store.audit("main", Some(head)).unwrap().broken.unwrap().seq, 20);
     }
 }

@@ -1,7 +1,7 @@
 //! Approvals and the messages they arm. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::entries::{drop_suffix, keep_suffix};
-use super::{Store, audit, entries, intents, json, named, outbox, touch};
+use super::{Page, Store, audit, entries, intents, json, named, outbox, touch};
 use crate::approval::decision::{self, Effect, Event, Facts, Refused, State};
 use crate::approval::{Action, Approval, Verdict};
 use crate::audit::{Fact, Whose};
@@ -9,6 +9,7 @@ use crate::clock::{Millis, rfc3339};
 use crate::digest::Digest;
 use crate::intent;
 use crate::journal::{Answer, Ask, Entry};
+use crate::people::Scope;
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::approval::REQUEST;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -21,6 +22,8 @@ pub struct Stored {
     pub approval: Approval,
     /// Its intent.
     pub intent: String,
+    /// On whose behalf.
+    pub user: String,
     /// The agent that asks.
     pub agent: String,
     /// The arguments of the `approval.request` that waits for it; `None` where a parked send does.
@@ -53,28 +56,41 @@ pub struct Decision {
     pub note: Option<String>,
 }
 
-/// Tenant, user and id of an approval.
-pub type Key<'a> = (&'a str, &'a str, &'a str);
+/// Where an approval is looked for, and its id.
+pub type Key<'a> = (Scope<'a>, &'a str);
 
 impl Store {
-    /// The approval `id` of this user.
+    /// The approval `id`.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`, also for the approval of another user.
-    pub fn approval(&self, tenant: &str, user: &str, id: &str) -> Result<Stored> {
-        self.read(|db| find(db, tenant, user, id))
+    /// `UNKNOWN_ID`, also for an approval outside the scope.
+    pub fn approval<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Stored> {
+        let scope = scope.into();
+        self.read(|db| find(db, scope, id))
     }
 
-    /// The latest approvals of a user, newest first.
-    pub fn approvals(&self, tenant: &str, user: &str, pending: bool, limit: u32) -> Result<Vec<Stored>> {
+    /// Approvals, newest first.
+    pub fn approvals(&self, scope: Scope<'_>, pending: bool, page: Page<'_>) -> Result<Vec<Stored>> {
+        let mut sql = format!("{SELECT} WHERE approval.tenant = ?1");
+        for (is_there, condition) in [
+            (scope.user.is_some(), "approval.user = ?2"),
+            (pending, "approval.state = 'pending'"),
+            (
+                page.before.is_some(),
+                "approval.seq < (SELECT seq FROM approval WHERE id = ?3 AND tenant = ?1)",
+            ),
+        ] {
+            if is_there {
+                sql += &format!(" AND {condition}");
+            }
+        }
+        sql += " ORDER BY approval.seq DESC LIMIT ?4";
+        let values = params![scope.tenant, scope.user, page.before, page.limit];
         self.read(|db| {
-            let only = if pending { "AND approval.state = 'pending'" } else { "" };
-            let sql = format!(
-                "{SELECT} WHERE approval.tenant = ?1 AND approval.user = ?2 {only} ORDER BY approval.seq DESC LIMIT ?3"
-            );
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map(params![tenant, user, limit], |row| stored(db, row))?.collect::<Result<_, _>>()?)
+            let rows = statement.query_map(values, |row| stored(db, row))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
@@ -138,23 +154,16 @@ impl Store {
     }
 
     /// What a person does to one approval.
-    async fn person(
-        &self,
-        (tenant, user, id): Key<'_>,
-        event: Event,
-        now: Millis,
-        says: Says,
-    ) -> Result<Digest> {
-        let key = (tenant.to_owned(), user.to_owned(), id.to_owned());
+    async fn person(&self, (scope, id): Key<'_>, event: Event, now: Millis, says: Says) -> Result<Digest> {
+        let (tenant, user, id) = (scope.tenant.to_owned(), scope.user.map(str::to_owned), id.to_owned());
         self.write(move |db| {
-            let (tenant, user, id) = key;
-            let found = find(db, &tenant, &user, &id)?;
+            let found = find(db, Scope { tenant: &tenant, user: user.as_deref() }, &id)?;
             touch(db, now)?;
             transition(db, &id, event, now, &says).map_err(|error| match error {
                 Failed::Refused(refused) => refusal(&found, event, refused).into(),
                 Failed::Fault(error) => crate::refusals::Error::from(error),
             })?;
-            Ok(audit::head(db)?.1)
+            Ok(audit::head(db, &tenant)?.1)
         })
         .await
     }
@@ -438,11 +447,13 @@ fn refusal(found: &Stored, event: Event, refused: Refused) -> Problem {
 
 const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.digest, approval.action, words, asked_ms, \
                       expires_ms, intent.id, approval.agent, ask_request, verdict, decided_ms, \
-                      decided_by, note, edited, approval.policy FROM approval JOIN intent ON intent.seq = approval.intent";
+                      decided_by, note, edited, approval.policy, approval.user FROM approval JOIN intent ON intent.seq = approval.intent";
 
-fn find(db: &Connection, tenant: &str, user: &str, id: &str) -> Result<Stored> {
-    let sql = format!("{SELECT} WHERE approval.id = ?1 AND approval.tenant = ?2 AND approval.user = ?3");
-    let found = db.prepare_cached(&sql)?.query_row([id, tenant, user], |row| stored(db, row)).optional()?;
+fn find(db: &Connection, scope: Scope<'_>, id: &str) -> Result<Stored> {
+    let whose = "approval.tenant = ?2 AND (?3 IS NULL OR approval.user = ?3)";
+    let sql = format!("{SELECT} WHERE approval.id = ?1 AND {whose}");
+    let values = params![id, scope.tenant, scope.user];
+    let found = db.prepare_cached(&sql)?.query_row(values, |row| stored(db, row)).optional()?;
     Ok(found.ok_or_else(|| {
         Problem::new(Code::UnknownId, format!("there is no approval {id}"))
             .hint("`countersign approval list` shows them all")
@@ -488,6 +499,7 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
         request: row.get(10)?,
         decided,
         policy: row.get(16)?,
+        user: row.get(17)?,
         correspondents,
     })
 }

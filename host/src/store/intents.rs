@@ -1,10 +1,11 @@
 //! Intents: submitting, looking up, picking up, cancelling.
 
-use super::{Store, entries, json, named, touch};
+use super::{Page, Store, entries, json, named, touch};
 use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::intent::{Event, Intent, Status, next};
 use crate::journal::Entry;
+use crate::people::Scope;
 use crate::refusals::{Code, Problem, Result};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::{Map, Value};
@@ -24,13 +25,43 @@ pub struct NewIntent {
     pub seed: [u8; 32],
     pub submitted_ms: Millis,
     pub retry_of: Option<String>,
+    /// The key it was submitted under, and the digest of what was asked.
+    pub key: Option<(String, Digest)>,
+}
+
+/// An intent that has been put down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub intent: String,
+    /// Whether it was put down before, under the same key.
+    pub again: bool,
+}
+
+/// How long a key stands for the intent it was submitted with: 24 hours.
+pub const IDEMPOTENCY_MS: Millis = 24 * 60 * 60 * 1000;
+
+/// Which intents of a list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Only<'a> {
+    /// Those that stand so.
+    pub status: Option<Status>,
+    /// Those of this agent.
+    pub agent: Option<&'a str>,
 }
 
 impl Store {
-    /// Commits an intent, before the first instruction of its run. Gives the number its run is locked under.
-    pub async fn submit(&self, new: NewIntent) -> Result<i64> {
+    /// Commits an intent, before the first instruction of its run.
+    ///
+    /// # Errors
+    ///
+    /// `IDEMPOTENCY_CONFLICT`; `UNKNOWN_ID` where the agent has just been replaced or removed.
+    pub async fn submit(&self, new: NewIntent) -> Result<Accepted> {
         self.write(move |db| {
             touch(db, new.submitted_ms)?;
+            if let Some(intent) = submitted_before(db, &new)? {
+                return Ok(Accepted { intent, again: true });
+            }
             // Another process may have installed another build, or removed the agent, since it was looked up.
             let sql = "SELECT 1 FROM agent WHERE tenant = ?1 AND id = ?2 AND digest = ?3";
             if !db.prepare_cached(sql)?.exists(params![new.tenant, new.agent, new.digest.0])? {
@@ -57,30 +88,46 @@ impl Store {
                 env!("CARGO_PKG_VERSION"),
                 new.retry_of,
             ])?;
-            Ok(db.last_insert_rowid())
+            Ok(Accepted { intent: new.id, again: false })
         })
         .await
     }
 
-    /// The intent `id` of this user, and the number its run is locked under.
+    /// The intent `id`, and the number its run is locked under.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`, also for the intent of another user: ids of others look like ids that do not exist.
-    pub fn intent(&self, tenant: &str, user: &str, id: &str) -> Result<(i64, Intent)> {
+    /// `UNKNOWN_ID`, also for an intent outside the scope: ids of others look like ids that do not exist.
+    pub fn intent<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<(i64, Intent)> {
+        let Scope { tenant, user } = scope.into();
         self.read(|db| {
-            let sql = format!("{SELECT} WHERE id = ?1 AND tenant = ?2 AND user = ?3");
-            let found = db.prepare_cached(&sql)?.query_row([id, tenant, user], intent).optional()?;
+            let sql = format!("{SELECT} WHERE id = ?1 AND tenant = ?2 AND (?3 IS NULL OR user = ?3)");
+            let found = db.prepare_cached(&sql)?.query_row(params![id, tenant, user], intent).optional()?;
             Ok(found.ok_or_else(|| unknown(id))?)
         })
     }
 
-    /// The latest `limit` intents of a user, newest first.
-    pub fn intents(&self, tenant: &str, user: &str, limit: u32) -> Result<Vec<(i64, Intent)>> {
+    /// Intents, newest first.
+    pub fn intents(&self, scope: Scope<'_>, only: Only<'_>, page: Page<'_>) -> Result<Vec<Intent>> {
+        let status = only.status.map(Status::name);
+        let mut sql = format!("{SELECT} WHERE tenant = ?1");
+        // Conditions that are not there keep no index from being used.
+        for (is_there, condition) in [
+            (scope.user.is_some(), "user = ?2"),
+            (status.is_some(), "status = ?3"),
+            (only.agent.is_some(), "agent = ?4"),
+            (page.before.is_some(), "seq < (SELECT seq FROM intent WHERE id = ?5 AND tenant = ?1)"),
+        ] {
+            if is_there {
+                sql += &format!(" AND {condition}");
+            }
+        }
+        sql += " ORDER BY seq DESC LIMIT ?6";
+        let values = params![scope.tenant, scope.user, status, only.agent, page.before, page.limit];
         self.read(|db| {
-            let sql = format!("{SELECT} WHERE tenant = ?1 AND user = ?2 ORDER BY seq DESC LIMIT ?3");
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map(params![tenant, user, limit], intent)?.collect::<Result<_, _>>()?)
+            let rows = statement.query_map(values, |row| Ok(intent(row)?.1))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
@@ -94,8 +141,8 @@ impl Store {
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `ALREADY_ENDED`.
-    pub async fn cancel(&self, tenant: &str, user: &str, id: &str, now: Millis) -> Result<()> {
-        let (seq, _) = self.intent(tenant, user, id)?;
+    pub async fn cancel(&self, scope: Scope<'_>, id: &str, now: Millis) -> Result<()> {
+        let (seq, _) = self.intent(scope, id)?;
         let id = id.to_owned();
         self.write(move |db| {
             touch(db, now)?;
@@ -112,6 +159,31 @@ impl Store {
             Ok(())
         })
         .await
+    }
+}
+
+/// The intent that came under the same key before. The key of a new one is kept.
+fn submitted_before(db: &Connection, new: &NewIntent) -> Result<Option<String>> {
+    let Some((key, request)) = &new.key else { return Ok(None) };
+    let oldest = new.submitted_ms - IDEMPOTENCY_MS;
+    db.prepare_cached("DELETE FROM idempotency WHERE at_ms < ?1")?.execute([oldest])?;
+    let sql = "SELECT request, intent FROM idempotency WHERE tenant = ?1 AND user = ?2 AND key = ?3";
+    let before = db
+        .prepare_cached(sql)?
+        .query_row([&new.tenant, &new.user, key], |row| Ok((Digest(row.get(0)?), row.get(1)?)))
+        .optional()?;
+    match before {
+        Some((same, intent)) if same == *request => Ok(Some(intent)),
+        Some((_, intent)) => {
+            let message = format!("this idempotency key came with another order before, for {intent}");
+            Err(Problem::new(Code::IdempotencyConflict, message).hint("use a key once for each order").into())
+        }
+        None => {
+            let sql = "INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let row = params![new.tenant, new.user, key, request.0, new.id, new.submitted_ms];
+            db.prepare_cached(sql)?.execute(row)?;
+            Ok(None)
+        }
     }
 }
 

@@ -136,21 +136,19 @@ impl Store {
     }
 
     /// Message-IDs of what has left, and how many bytes each has.
-    pub fn letters(&self, tenant: &str, which: Letters) -> Result<Vec<(String, u64)>> {
+    pub fn letters(&self, which: Letters) -> Result<Vec<(String, u64)>> {
         let (sql, value) = match which {
             Letters::Latest(limit) => (
-                "SELECT message_id, length(bytes) FROM outbox WHERE tenant = ?1 AND state = 'sent' ORDER BY sent_seq DESC LIMIT ?2",
+                "SELECT message_id, length(bytes) FROM outbox WHERE state = 'sent' ORDER BY sent_seq DESC LIMIT ?1",
                 i64::from(limit),
             ),
-            Letters::OfIntent(seq) => (
-                "SELECT message_id, length(bytes) FROM outbox WHERE tenant = ?1 AND state = 'sent' AND intent = ?2",
-                seq,
-            ),
+            Letters::OfIntent(seq) => {
+                ("SELECT message_id, length(bytes) FROM outbox WHERE state = 'sent' AND intent = ?1", seq)
+            }
         };
         self.read(|db| {
             let mut statement = db.prepare_cached(sql)?;
-            let rows = statement
-                .query_map(params![tenant, value], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            let rows = statement.query_map([value], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

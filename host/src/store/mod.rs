@@ -19,7 +19,7 @@ mod writer;
 pub use agents::AgentRow;
 pub use audit::Audited;
 pub use decisions::{Decision, Stored};
-pub use intents::NewIntent;
+pub use intents::{Accepted, IDEMPOTENCY_MS, NewIntent, Only};
 pub use mail::{Added, Letters, NewMail, Sent};
 pub use outbox::{InTransit, Outgoing};
 pub use purge::Purged;
@@ -32,7 +32,7 @@ use std::time::Duration;
 use writer::Writer;
 
 /// The version of the tables. A database of a newer version is refused.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// The oldest SQLite without the bug that could corrupt a database in WAL mode when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a write waits for another process.
@@ -116,6 +116,24 @@ impl Store {
         self.read(|db| {
             Ok(db.query_row("SELECT value FROM meta WHERE key = 'latest_ms'", [], |row| row.get(0))?)
         })
+    }
+}
+
+/// Which part of a list, newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// Rows behind the one of this id.
+    pub before: Option<&'a str>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// How many rows a list shows at most.
+pub const LIST_MAX: u32 = 1000;
+
+impl Default for Page<'_> {
+    fn default() -> Self {
+        Page { before: None, limit: LIST_MAX }
     }
 }
 
@@ -231,7 +249,9 @@ fn migrate(db: &mut Connection) -> Result<()> {
                 transaction.execute_batch(include_str!("schema.sql"))?;
                 transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0), ('sent', 0)", [])?;
             }
-            1 => transaction.execute_batch(include_str!("from-1-to-2.sql"))?,
+            1 => transaction
+                .execute_batch(concat!(include_str!("from-1-to-2.sql"), include_str!("from-2-to-3.sql")))?,
+            2 => transaction.execute_batch(include_str!("from-2-to-3.sql"))?,
             _ => {}
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -359,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_version_1_becomes_what_a_new_one_is() {
-        let made = |sql: &str| {
+    fn a_database_of_an_older_version_becomes_what_a_new_one_is() {
+        let made = |version: i64, sql: &str| {
             let mut db = Connection::open_in_memory().unwrap();
             if !sql.is_empty() {
                 db.execute_batch(sql).unwrap();
                 db.execute("INSERT INTO meta VALUES ('latest_ms', 7), ('sent', 1)", []).unwrap();
-                db.pragma_update(None, "user_version", 1).unwrap();
+                db.pragma_update(None, "user_version", version).unwrap();
             }
             migrate(&mut db).unwrap();
             db
@@ -389,9 +409,12 @@ mod tests {
                 .collect::<Result<_, _>>()
                 .unwrap()
         };
-        let (old, new) = (made(include_str!("version-1.sql")), made(""));
-        assert_eq!(columns(&old), columns(&new));
-        assert_eq!(indexes(&old), indexes(&new));
+        let (old, new) = (made(1, include_str!("version-1.sql")), made(0, ""));
+        let between = made(2, include_str!("version-2.sql"));
+        for older in [&old, &between] {
+            assert_eq!(columns(older), columns(&new));
+            assert_eq!(indexes(older), indexes(&new));
+        }
         let policy: String = old.query_row("SELECT text FROM policy", [], |row| row.get(0)).unwrap();
         assert_eq!(policy, serde_json::to_string(&crate::approval::Policy::default()).unwrap());
     }

@@ -1,6 +1,6 @@
 //! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
 
-use super::{Store, agents, audit, damaged, entries, intents, json, named, touch};
+use super::{Page, Store, agents, audit, damaged, entries, intents, json, named, touch};
 use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
 use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::intent::{self, Status};
 use crate::journal::{Answer, Entry};
+use crate::people::{Owner, Scope};
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::messages::{Parcel, SEND};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -44,6 +45,8 @@ pub struct Outgoing {
 pub struct InTransit {
     /// The approval that armed it.
     pub approval: String,
+    /// Whose host.
+    pub tenant: String,
     /// On whose behalf.
     pub user: String,
     /// Its intent.
@@ -56,46 +59,64 @@ pub struct InTransit {
     pub due_ms: Millis,
 }
 
+impl InTransit {
+    /// On whose behalf.
+    pub fn owner(&self) -> Owner<'_> {
+        Owner { tenant: &self.tenant, user: &self.user }
+    }
+}
+
 impl Store {
-    /// The latest messages of a user's outbox, newest first; with `open`, those that are on their way or uncertain.
-    pub fn outbox(&self, tenant: &str, user: &str, open: bool, limit: u32) -> Result<Vec<Outgoing>> {
+    /// Messages of the outbox, newest first; with `open`, those that are on their way or uncertain.
+    pub fn outbox(&self, scope: Scope<'_>, open: bool, page: Page<'_>) -> Result<Vec<Outgoing>> {
+        let behind = "(outbox.armed_ms, outbox.approval) < \
+                      (SELECT armed_ms, approval FROM outbox WHERE approval = ?3 AND tenant = ?1)";
+        let mut sql = format!("{SELECT} WHERE outbox.tenant = ?1");
+        for (is_there, condition) in [
+            (scope.user.is_some(), "outbox.user = ?2"),
+            (open, "outbox.state IN ('queued', 'attempting', 'uncertain')"),
+            (page.before.is_some(), behind),
+        ] {
+            if is_there {
+                sql += &format!(" AND {condition}");
+            }
+        }
+        sql += " ORDER BY outbox.armed_ms DESC, outbox.approval DESC LIMIT ?4";
+        let values = params![scope.tenant, scope.user, page.before, page.limit];
         self.read(|db| {
-            let only = if open { "AND outbox.state IN ('queued', 'attempting', 'uncertain')" } else { "" };
-            let sql = format!(
-                "{SELECT} WHERE outbox.tenant = ?1 AND outbox.user = ?2 {only} ORDER BY outbox.armed_ms DESC, outbox.approval DESC LIMIT ?3"
-            );
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map(params![tenant, user, limit], outgoing)?.collect::<Result<_, _>>()?)
+            Ok(statement.query_map(values, outgoing)?.collect::<Result<_, _>>()?)
         })
     }
 
-    /// The message that the approval `id` armed.
+    /// The message the approval `id` armed.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`, also for another user's.
-    pub fn outgoing(&self, tenant: &str, user: &str, id: &str) -> Result<Outgoing> {
+    /// `UNKNOWN_ID`, also for a message outside the scope.
+    pub fn outgoing<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Outgoing> {
+        let Scope { tenant, user } = scope.into();
         self.read(|db| {
-            let sql =
-                format!("{SELECT} WHERE outbox.approval = ?1 AND outbox.tenant = ?2 AND outbox.user = ?3");
-            let found = db.prepare_cached(&sql)?.query_row([id, tenant, user], outgoing).optional()?;
+            let whose = "outbox.tenant = ?2 AND (?3 IS NULL OR outbox.user = ?3)";
+            let sql = format!("{SELECT} WHERE outbox.approval = ?1 AND {whose}");
+            let found = db.prepare_cached(&sql)?.query_row(params![id, tenant, user], outgoing).optional()?;
             Ok(found.ok_or_else(|| unknown(id))?)
         })
     }
 
-    /// What is queued or being handed over: of one intent, or of all.
-    pub fn in_transit(&self, tenant: &str, seq: Option<i64>) -> Result<Vec<InTransit>> {
+    /// What is queued or being handed over: of one intent, or of all, whoever's they are.
+    pub fn in_transit(&self, seq: Option<i64>) -> Result<Vec<InTransit>> {
         // The first condition is that of the index, word for word, or it would not be used.
         let open = "outbox.state IN ('queued', 'attempting', 'uncertain') AND outbox.state <> 'uncertain'";
-        let of = if seq.is_some() { "outbox.intent = ?2" } else { "?2 IS NULL" };
+        let of = if seq.is_some() { "outbox.intent = ?1" } else { "?1 IS NULL" };
         let sql = format!(
-            "SELECT outbox.approval, outbox.user, intent.id, outbox.intent, outbox.state, outbox.due_ms \
+            "SELECT outbox.approval, outbox.user, intent.id, outbox.intent, outbox.state, outbox.due_ms, outbox.tenant \
              FROM outbox JOIN intent ON intent.seq = outbox.intent \
-             WHERE outbox.tenant = ?1 AND {of} AND {open} ORDER BY outbox.armed_ms, outbox.approval"
+             WHERE {of} AND {open} ORDER BY outbox.armed_ms, outbox.approval"
         );
         self.read(|db| {
             let mut statement = db.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![tenant, seq], |row| {
+            let rows = statement.query_map([seq], |row| {
                 Ok(InTransit {
                     approval: row.get(0)?,
                     user: row.get(1)?,
@@ -103,6 +124,7 @@ impl Store {
                     seq: row.get(3)?,
                     state: named(row.get(4)?)?,
                     due_ms: row.get(5)?,
+                    tenant: row.get(6)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -171,12 +193,12 @@ impl Store {
     /// `UNKNOWN_ID`; `NOT_UNCERTAIN`.
     pub async fn resolve(
         &self,
-        (tenant, user, id): (&str, &str, &str),
+        (scope, id): (Scope<'_>, &str),
         resolution: Resolution,
         by: &str,
         now: Millis,
     ) -> Result<()> {
-        self.outgoing(tenant, user, id)?;
+        self.outgoing(scope, id)?;
         let (id, by) = (id.to_owned(), by.to_owned());
         self.write(move |db| {
             touch(db, now)?;

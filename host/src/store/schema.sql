@@ -24,6 +24,7 @@ CREATE TABLE intent (
 );
 -- Indexes leave out what changes often: a commit writes every page it touches.
 CREATE INDEX intent_of_user ON intent (tenant, user, seq);
+CREATE INDEX intent_of_tenant ON intent (tenant, seq);
 CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting', 'sending');
 
 -- The journal. Text is inline; a 32-byte blob stands for text in `large` of that SHA-256.
@@ -54,9 +55,11 @@ CREATE TABLE approval (
 );
 CREATE INDEX approval_by_intent ON approval (intent, seq);
 CREATE INDEX approval_of_user ON approval (tenant, user, seq);
+CREATE INDEX approval_of_tenant ON approval (tenant, seq);
 CREATE INDEX approval_pending_of_agent ON approval (tenant, agent) WHERE state = 'pending';
 CREATE INDEX approval_open ON approval (expires_ms) WHERE state IN ('pending', 'approved');
 CREATE INDEX approval_pending ON approval (tenant, user, seq) WHERE state = 'pending';
+CREATE INDEX approval_pending_of_tenant ON approval (tenant, seq) WHERE state = 'pending';
 CREATE INDEX approval_of_content ON approval (tenant, user, content_digest, asked_ms) WHERE content_digest IS NOT NULL;
 CREATE TABLE policy (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 
@@ -74,8 +77,10 @@ CREATE TABLE outbox (
 ) WITHOUT ROWID;
 CREATE INDEX outbox_of_user ON outbox (tenant, user, armed_ms);
 CREATE INDEX outbox_open ON outbox (tenant, user, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
+CREATE INDEX outbox_of_tenant ON outbox (tenant, armed_ms);
+CREATE INDEX outbox_open_of_tenant ON outbox (tenant, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
 CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state = 'sent';
-CREATE INDEX outbox_sent ON outbox (tenant, sent_seq) WHERE state = 'sent';
+CREATE INDEX outbox_sent ON outbox (sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_by_intent ON outbox (intent);
 
 -- The embedded mailbox: incoming mail of every user. What has left is in the outbox.
@@ -96,7 +101,39 @@ CREATE TABLE correspondent (
     tenant TEXT NOT NULL, user TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (tenant, user, digest)
 ) WITHOUT ROWID;
 
--- Everything that was decided and everything that left: each hash covers the one before.
+-- A submission that carried a key: the same key again is the same intent, or a mistake.
+CREATE TABLE idempotency (
+    tenant TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL,
+    -- SHA-256 of what was asked.
+    request BLOB NOT NULL, intent TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, user, key)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_oldest ON idempotency (at_ms);
+
+-- People who sign in at a server. `user` of every other table is the name of one of them, or of nobody who signs in.
+CREATE TABLE person (
+    tenant TEXT NOT NULL, name TEXT NOT NULL,
+    -- A JSON list. The password is hashed, and missing until its owner has chosen one.
+    roles TEXT NOT NULL, password TEXT, added_ms INTEGER NOT NULL, added_by TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+-- Of links, sessions and tokens only the SHA-256 of the secret is kept.
+CREATE TABLE invitation (
+    digest BLOB PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, made_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE session (
+    digest BLOB PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL,
+    made_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX session_of_person ON session (tenant, name);
+CREATE TABLE token (
+    id TEXT PRIMARY KEY, digest BLOB NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL, label TEXT NOT NULL, roles TEXT NOT NULL,
+    made_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, used_ms INTEGER
+) WITHOUT ROWID;
+CREATE INDEX token_of_person ON token (tenant, name);
+
+-- Everything that was decided and everything that left, of each tenant: each hash covers the one before.
 CREATE TABLE audit (
-    seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL
-);
+    tenant TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (tenant, seq)
+) WITHOUT ROWID;

@@ -1,0 +1,5 @@
+//! The server: an HTTP API, and an inbox where people sign.
+
+#![forbid(unsafe_code)]
+
+pub mod view;

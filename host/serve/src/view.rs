@@ -1,0 +1,599 @@
+//! What is told of things, to programs and people alike: the answers of the HTTP API, and what the command line prints with
+//! `--json`. The schemas in `host/cli/schemas/` are generated from these types.
+
+use countersign::approval::html::{Link, Rendered};
+use countersign::approval::notices::{Notice, notices};
+use countersign::approval::outbox::{self, Rejected};
+use countersign::approval::{Action, Binding, BodyKind, Verdict, Words, decision::State};
+use countersign::audit;
+use countersign::authority::Capability;
+use countersign::clock::rfc3339;
+use countersign::digest::Digest;
+use countersign::host::{View, letter_name};
+use countersign::intent::{Intent, Status};
+use countersign::journal::{Answer, Entry};
+use countersign::printable::line;
+use countersign::refusals::{Code, Error, Problem, Refusal, Result};
+use countersign::store::{self, AgentRow, Audited, Outgoing, Stored};
+use countersign::tools::messages;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// `run`, `intent resume`, `intent retry`, `approval approve`, `approval decline`, `demo`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Ran {
+    /// Id of the intent.
+    pub intent: String,
+    pub status: Status,
+    /// The agent's answer.
+    pub card: Option<Value>,
+    /// What a person must decide before it goes on.
+    pub approval: Option<Approval>,
+    /// Why it was stopped.
+    pub reason: Option<Failure>,
+    /// Hash of the last entry of the audit, where something was decided.
+    #[serde(rename = "auditHead")]
+    pub audit_head: Option<String>,
+}
+
+impl Ran {
+    pub fn of(view: &View) -> Ran {
+        Ran {
+            intent: view.intent.id.clone(),
+            status: view.intent.status,
+            card: view.intent.card.clone(),
+            approval: view.pending().map(Approval::of),
+            reason: reason(&view.intent),
+            audit_head: None,
+        }
+    }
+}
+
+fn reason(intent: &Intent) -> Option<Failure> {
+    let reason = intent.reason.as_ref()?;
+    let hint = Some(format!("`countersign explain {}` says what to do", reason.code));
+    Some(Failure { code: reason.code.to_string(), message: reason.message.clone(), hint })
+}
+
+/// Something that was refused or stopped.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Failure {
+    /// One of the codes of `explain`.
+    pub code: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// What a person is told of an error; what has no code of its own is a fault of the host.
+    pub fn of(error: Error) -> (Code, Failure) {
+        let problem = match error {
+            Error::Refused(problem) => problem,
+            Error::Fault(error) => match error.downcast::<Problem>() {
+                Ok(problem) => problem,
+                Err(error) => Problem::new(Code::HostFault, format!("{error:#}")),
+            },
+        };
+        let code = problem.code;
+        let hint = problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more"));
+        (code, Failure { code: code.to_string(), message: problem.message, hint: Some(hint) })
+    }
+}
+
+/// Every verb, when it fails.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Failed {
+    pub error: Failure,
+}
+
+/// `approval show`, and an element of `approval list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    pub id: String,
+    /// What a decision must carry: names exactly what would leave.
+    pub digest: String,
+    /// Id of the intent.
+    pub intent: String,
+    /// Id of the agent.
+    pub agent: String,
+    pub state: State,
+    /// Whether a person said yes and it has been used.
+    pub used: bool,
+    /// What the answer is about.
+    pub binding: Binding,
+    /// The message that would leave; null while only the question is known.
+    pub action: Option<Action>,
+    /// A body in HTML as its reader sees it, links numbered from 1, `[1]`; null where the body is text.
+    pub body_text: Option<String>,
+    /// Where the links of a body in HTML lead, in this order.
+    pub body_links: Vec<Link>,
+    /// The agent's words, quoted. They decide nothing.
+    pub agent_says: Words,
+    /// What deserves a second look.
+    pub flags: Vec<Notice>,
+    pub asked: String,
+    pub expires: String,
+    pub decided: Option<Decided>,
+}
+
+/// A decision.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Decided {
+    /// `approve` or `decline`.
+    pub verdict: String,
+    pub at: String,
+    /// User of the operating system.
+    pub by: String,
+    pub note: Option<String>,
+}
+
+impl Approval {
+    pub fn of(stored: &Stored) -> Approval {
+        let approval = &stored.approval;
+        let action = approval.leaving();
+        let html = action.filter(|action| action.body_kind == BodyKind::Html).map(Rendered::of);
+        let (body_text, body_links) = html.map(|it| (it.text, it.links)).unzip();
+        // Whoever reads `approved` asks what a person said; that it was used since stands beside it.
+        let used = approval.state == State::Used;
+        Approval {
+            id: approval.id.clone(),
+            digest: approval.digest.to_string(),
+            intent: stored.intent.clone(),
+            agent: stored.agent.clone(),
+            state: if used { State::Approved } else { approval.state },
+            used,
+            binding: approval.binding,
+            action: action.cloned(),
+            body_text,
+            body_links: body_links.unwrap_or_default(),
+            agent_says: approval.words.clone(),
+            flags: notices(approval, &|address| stored.has_written_to(address)),
+            asked: rfc3339(approval.asked_ms),
+            expires: rfc3339(approval.expires_ms),
+            decided: stored.decided.as_ref().map(|decided| Decided {
+                verdict: match decided.verdict {
+                    Verdict::Approve => "approve".into(),
+                    Verdict::Decline => "decline".into(),
+                },
+                at: rfc3339(decided.at_ms),
+                by: decided.by.clone(),
+                note: decided.note.clone(),
+            }),
+        }
+    }
+}
+
+/// `approval list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Approvals {
+    pub approvals: Vec<Approval>,
+}
+
+/// An element of `intent list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct IntentRow {
+    pub id: String,
+    pub agent: String,
+    pub action: String,
+    pub status: Status,
+    pub submitted: String,
+    pub updated: String,
+    /// The code it was stopped with.
+    pub reason: Option<String>,
+}
+
+impl IntentRow {
+    pub fn of(intent: &Intent) -> IntentRow {
+        IntentRow {
+            id: intent.id.clone(),
+            agent: intent.agent.clone(),
+            action: intent.action.clone(),
+            status: intent.status,
+            submitted: rfc3339(intent.submitted_ms),
+            updated: rfc3339(intent.updated_ms),
+            reason: intent.reason.as_ref().map(|reason| reason.code.to_string()),
+        }
+    }
+}
+
+/// `intent list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Intents {
+    pub intents: Vec<IntentRow>,
+}
+
+/// `intent show`, `intent cancel`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IntentShown {
+    pub id: String,
+    pub agent: String,
+    /// SHA-256 of the component the run started with.
+    pub agent_digest: String,
+    pub action: String,
+    pub parameters: Map<String, Value>,
+    pub text: Option<String>,
+    pub status: Status,
+    /// Whether a process drives it right now.
+    pub live: bool,
+    pub submitted: String,
+    pub updated: String,
+    pub retry_of: Option<String>,
+    /// Every answer the agent heard, in order.
+    pub timeline: Vec<Call>,
+    pub approvals: Vec<Approval>,
+    pub card: Option<Value>,
+    pub reason: Option<Failure>,
+    /// What the agent printed.
+    pub log: String,
+}
+
+impl IntentShown {
+    pub fn of(view: &View, journal: Vec<Entry>) -> IntentShown {
+        let intent = &view.intent;
+        let ran = Ran::of(view);
+        IntentShown {
+            id: intent.id.clone(),
+            agent: intent.agent.clone(),
+            agent_digest: intent.digest.to_string(),
+            action: intent.action.clone(),
+            parameters: intent.parameters.clone(),
+            text: intent.text.clone(),
+            status: intent.status,
+            live: view.live,
+            submitted: rfc3339(intent.submitted_ms),
+            updated: rfc3339(intent.updated_ms),
+            retry_of: intent.retry_of.clone(),
+            timeline: timeline(journal),
+            approvals: view.approvals.iter().map(Approval::of).collect(),
+            card: ran.card,
+            reason: ran.reason,
+            log: intent.log.clone(),
+        }
+    }
+}
+
+/// The calls of a journal, in order.
+pub fn timeline(journal: Vec<Entry>) -> Vec<Call> {
+    journal.into_iter().enumerate().map(|(number, entry)| Call::of(number, entry)).collect()
+}
+
+/// One answered call.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Call {
+    pub number: usize,
+    pub at: String,
+    pub call: String,
+    pub request: Value,
+    /// The value the agent heard; null where it heard an error.
+    pub answer: Value,
+    /// The error it heard, code first.
+    pub refused: Option<String>,
+    /// What the error said beside: the field at fault, the cure.
+    pub details: Option<Value>,
+}
+
+impl Call {
+    fn of(number: usize, entry: Entry) -> Call {
+        let parse = |text: &str| serde_json::from_str(text).map(contract_names).unwrap_or(Value::Null);
+        let (answer, refused, details) = match entry.answer {
+            Answer::Value(json) => (parse(&json), None, None),
+            Answer::Refused(Refusal { code, message, details }) => {
+                (Value::Null, Some(format!("{code}: {message}")), details)
+            }
+        };
+        Call {
+            number,
+            at: rfc3339(entry.at_ms),
+            call: entry.call,
+            request: parse(&entry.request),
+            answer,
+            refused,
+            details,
+        }
+    }
+
+    /// The command that would have admitted the call, where it was not admitted.
+    pub fn cure(&self) -> Option<&str> {
+        self.details.as_ref().and_then(|details| details["grant"].as_str())
+    }
+}
+
+/// The same value with its members named as in the contract, `approvalId`; the journal keeps the names of the bindings.
+fn contract_names(value: Value) -> Value {
+    let camel = |name: String| {
+        let mut parts = name.split('_');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |name, part| {
+            let (head, tail) = part.split_at(part.len().min(1));
+            name + &head.to_ascii_uppercase() + tail
+        })
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (camel(name), contract_names(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(contract_names).collect(),
+        other => other,
+    }
+}
+
+/// An installed agent: `agent show`, `agent install`, `agent grant`, `agent revoke`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Agent {
+    pub id: String,
+    pub name: String,
+    pub version: String,
+    pub description: String,
+    /// SHA-256 of the component as stored.
+    pub digest: String,
+    pub bytes: u64,
+    pub capabilities: Vec<Capability>,
+    /// Of these capabilities, those the user has granted.
+    pub granted: Vec<Capability>,
+    pub actions: Option<Vec<String>>,
+    pub installed: String,
+    pub installed_by: String,
+    /// The whole manifest.
+    pub manifest: Value,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+impl Agent {
+    pub fn of(row: &AgentRow, warnings: Vec<String>) -> Agent {
+        let installed = &row.installed;
+        let manifest = &installed.manifest;
+        let actions = manifest.intents.as_ref();
+        Agent {
+            id: manifest.id.clone(),
+            name: manifest.name.clone(),
+            version: manifest.version.to_string(),
+            description: manifest.description.clone(),
+            digest: installed.digest.to_string(),
+            bytes: installed.bytes,
+            capabilities: manifest.capabilities.clone(),
+            granted: row.grants.iter().copied().collect(),
+            actions: actions.map(|list| list.iter().map(|intent| intent.action.clone()).collect()),
+            installed: rfc3339(installed.installed_ms),
+            installed_by: installed.installed_by.clone(),
+            manifest: serde_json::to_value(manifest).unwrap_or_default(),
+            warnings,
+        }
+    }
+}
+
+/// `agent list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Agents {
+    pub agents: Vec<Agent>,
+}
+
+/// `agent remove`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Removed {
+    pub removed: String,
+}
+
+/// An element of `mailbox list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Message {
+    pub id: String,
+    pub from: String,
+    pub to: Vec<String>,
+    pub subject: String,
+    pub body: String,
+    pub truncated: bool,
+    pub timestamp: String,
+    pub unread: bool,
+}
+
+impl Message {
+    pub fn of(mail: messages::Mail) -> Message {
+        Message {
+            id: mail.id,
+            from: mail.from,
+            to: mail.to,
+            subject: mail.subject,
+            body: mail.body,
+            truncated: mail.truncated,
+            timestamp: rfc3339(mail.timestamp_ms),
+            unread: mail.unread,
+        }
+    }
+}
+
+/// `mailbox list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Messages {
+    pub messages: Vec<Message>,
+}
+
+/// An element of `mailbox sent`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SentMessage {
+    pub id: String,
+    /// Without angle brackets.
+    pub message_id: String,
+    pub from: String,
+    pub to: Vec<String>,
+    pub cc: Vec<String>,
+    pub bcc: Vec<String>,
+    pub subject: String,
+    pub body: String,
+    pub timestamp: String,
+    /// Id of the intent.
+    pub intent: String,
+    /// Id of the approval that let it out.
+    pub approval: String,
+    /// The digest that was signed.
+    pub digest: String,
+    /// The message as it left, in the data folder.
+    pub file: String,
+}
+
+impl SentMessage {
+    pub fn of(sent: &store::Sent) -> SentMessage {
+        let action = sent.action.clone();
+        SentMessage {
+            id: sent.id.clone(),
+            message_id: sent.message_id.clone(),
+            digest: action.digest().to_string(),
+            from: action.from,
+            to: action.to,
+            cc: action.cc,
+            bcc: action.bcc,
+            subject: action.subject,
+            body: action.body,
+            timestamp: rfc3339(sent.sent_ms),
+            intent: action.intent,
+            approval: sent.approval.clone(),
+            file: format!("sent/{}", letter_name(&sent.message_id)),
+        }
+    }
+}
+
+/// `mailbox sent`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Sent {
+    pub messages: Vec<SentMessage>,
+}
+
+/// `outbox show`, `outbox resolve`, and an element of `outbox list`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxMessage {
+    /// Id of the approval that armed it.
+    pub id: String,
+    /// Id of the intent.
+    pub intent: String,
+    pub state: outbox::State,
+    /// What was signed.
+    pub action: Action,
+    /// Without angle brackets.
+    pub message_id: String,
+    pub signed: String,
+    pub sent: Option<String>,
+    /// How often it has been offered since a person last asked for it.
+    pub attempts: u32,
+    /// When the next attempt is due; null where none is.
+    pub due: Option<String>,
+    /// What was said about the last attempt, by the mail server or the host.
+    pub why: Option<String>,
+    /// The recipients the mail server refused.
+    pub rejected: Vec<Rejected>,
+}
+
+impl OutboxMessage {
+    pub fn of(message: &Outgoing) -> OutboxMessage {
+        let (why, rejected) = match message.outcome.clone() {
+            None => (None, Vec::new()),
+            Some(outbox::Outcome::Sent { said }) => (Some(said), Vec::new()),
+            Some(outbox::Outcome::NotSent { why, rejected, .. }) => (Some(why), rejected),
+            Some(outbox::Outcome::Uncertain { why }) => (Some(why), Vec::new()),
+        };
+        OutboxMessage {
+            id: message.approval.clone(),
+            intent: message.intent.clone(),
+            state: message.state,
+            action: message.action.clone(),
+            message_id: message.message_id.clone(),
+            signed: rfc3339(message.armed_ms),
+            sent: message.sent_ms.map(rfc3339),
+            attempts: message.attempts,
+            due: (message.state == outbox::State::Queued).then(|| rfc3339(message.due_ms)),
+            why,
+            rejected,
+        }
+    }
+}
+
+/// `outbox list`, `outbox deliver`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct OutboxMessages {
+    pub messages: Vec<OutboxMessage>,
+}
+
+/// `audit verify`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Verified {
+    pub entries: u64,
+    /// Hash of the last entry.
+    pub head: String,
+}
+
+impl Verified {
+    /// # Errors
+    ///
+    /// `AUDIT_BROKEN`, saying where.
+    pub fn of(audited: &Audited) -> Result<Verified, Problem> {
+        if let Some(broken) = &audited.broken {
+            let message = format!("audit entry {} {}", broken.seq, broken.what);
+            let hint = format!("everything before entry {} is as it was written", broken.seq);
+            return Err(Problem::new(Code::AuditBroken, message).hint(hint));
+        }
+        if let Some(stray) = audited.strays.first() {
+            let message = format!(
+                "{} messages have left that the record tells nothing of, or something else; the first is {}",
+                audited.strays.len(),
+                line(stray)
+            );
+            return Err(Problem::new(Code::AuditBroken, message));
+        }
+        Ok(Verified { entries: audited.entries, head: audited.head.to_string() })
+    }
+}
+
+/// A line of `audit export`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct AuditEntry {
+    pub seq: u64,
+    pub at: String,
+    pub kind: String,
+    #[schemars(with = "Map<String, Value>")]
+    pub body: Box<RawValue>,
+    /// Hash of the entry before; zeros before the first.
+    pub previous: String,
+    /// SHA-256 over `countersign/audit/v1`, the previous hash as bytes, and `seq`, `at`, `kind` and `body` as they stand here, each
+    /// preceded by its length as four bytes, most significant first.
+    pub hash: String,
+}
+
+impl AuditEntry {
+    pub fn of(previous: Digest, entry: audit::Entry) -> Result<AuditEntry> {
+        Ok(AuditEntry {
+            seq: entry.seq,
+            at: rfc3339(entry.at_ms),
+            kind: entry.kind,
+            // The body stays as it is hashed, byte for byte.
+            body: RawValue::from_string(entry.body).map_err(anyhow::Error::from)?,
+            previous: previous.to_string(),
+            hash: entry.hash.to_string(),
+        })
+    }
+}
+
+/// `approval edit`, `approval revoke`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    pub approval: Approval,
+    /// Hash of the last entry of the audit.
+    pub audit_head: String,
+}
+
+/// `intent purge`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Purged {
+    /// How many intents are gone.
+    pub intents: usize,
+    /// How many messages that had left went with them.
+    pub messages: usize,
+    /// How many stay, because a message of theirs is on its way or uncertain.
+    pub kept: usize,
+}

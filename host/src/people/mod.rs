@@ -1,0 +1,207 @@
+//! Who is asking: tenants, people, and what a role lets one do.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The tenant there is from the start, whose users the command line acts for.
+pub const TENANT: &str = "main";
+
+/// Whose: one user of one tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner<'a> {
+    /// Whose host it is.
+    pub tenant: &'a str,
+    /// Whose mail, intents and grants.
+    pub user: &'a str,
+}
+
+impl Owner<'_> {
+    /// Whether what is theirs is looked at.
+    pub fn is_in(self, scope: Scope<'_>) -> bool {
+        self.tenant == scope.tenant && scope.user.is_none_or(|user| user == self.user)
+    }
+}
+
+/// Whose things are looked at: those of one user, or of everybody in a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// Whose host it is.
+    pub tenant: &'a str,
+    /// One user, or everybody.
+    pub user: Option<&'a str>,
+}
+
+/// A user of the tenant there is from the start.
+impl<'a> From<&'a str> for Owner<'a> {
+    fn from(user: &'a str) -> Owner<'a> {
+        Owner { tenant: TENANT, user }
+    }
+}
+
+impl<'a> From<&'a String> for Owner<'a> {
+    fn from(user: &'a String) -> Owner<'a> {
+        Owner::from(user.as_str())
+    }
+}
+
+impl<'a> From<Owner<'a>> for Scope<'a> {
+    fn from(Owner { tenant, user }: Owner<'a>) -> Scope<'a> {
+        Scope { tenant, user: Some(user) }
+    }
+}
+
+impl<'a> From<&'a str> for Scope<'a> {
+    fn from(user: &'a str) -> Scope<'a> {
+        Owner::from(user).into()
+    }
+}
+
+impl<'a> From<&'a String> for Scope<'a> {
+    fn from(user: &'a String) -> Scope<'a> {
+        Owner::from(user).into()
+    }
+}
+
+/// What somebody is there for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Installs agents, and says who may sign in.
+    Operator,
+    /// Decides what leaves.
+    Approver,
+    /// Gives intents to agents.
+    Invoker,
+    /// Reads what was decided and what has left.
+    Auditor,
+}
+
+impl Role {
+    /// Every role there is.
+    pub const ALL: [Role; 4] = [Role::Operator, Role::Approver, Role::Invoker, Role::Auditor];
+
+    /// The role as written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Operator => "operator",
+            Role::Approver => "approver",
+            Role::Invoker => "invoker",
+            Role::Auditor => "auditor",
+        }
+    }
+
+    /// Reads a role as written.
+    pub fn parse(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What may be done at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Give an intent to an agent, and pick up, retry or cancel one's own.
+    Invoke,
+    /// Look at one's own intents, approvals and messages.
+    LookAtOwn,
+    /// Look at those of everybody in the tenant.
+    LookAtAll,
+    /// Cancel the intents of others.
+    CancelAny,
+    /// Look at the agents that are installed.
+    LookAtAgents,
+    /// Install and remove agents.
+    ManageAgents,
+    /// Grant capabilities to an agent on one's own behalf, and take them away.
+    Grant,
+    /// Take away what others have granted.
+    RevokeAny,
+    /// Decide, edit and take back approvals; say what becomes of an uncertain message.
+    Decide,
+    /// Read and verify the audit.
+    Audit,
+    /// Add people, give them roles, remove them.
+    ManagePeople,
+    /// Read the counters of the host.
+    Measure,
+}
+
+impl Deed {
+    /// Every deed there is.
+    pub const ALL: [Deed; 12] = [
+        Deed::Invoke,
+        Deed::LookAtOwn,
+        Deed::LookAtAll,
+        Deed::CancelAny,
+        Deed::LookAtAgents,
+        Deed::ManageAgents,
+        Deed::Grant,
+        Deed::RevokeAny,
+        Deed::Decide,
+        Deed::Audit,
+        Deed::ManagePeople,
+        Deed::Measure,
+    ];
+
+    /// The roles that let one do it: the one table.
+    pub fn roles(self) -> &'static [Role] {
+        use Role::{Approver, Auditor, Invoker, Operator};
+        match self {
+            Deed::Invoke | Deed::Grant => &[Invoker],
+            Deed::LookAtOwn | Deed::LookAtAgents => &[Operator, Approver, Invoker, Auditor],
+            Deed::LookAtAll => &[Operator, Approver, Auditor],
+            Deed::CancelAny | Deed::RevokeAny | Deed::ManageAgents | Deed::ManagePeople => &[Operator],
+            Deed::Decide => &[Approver],
+            Deed::Audit | Deed::Measure => &[Operator, Auditor],
+        }
+    }
+}
+
+/// Somebody who has shown who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Whose host it is.
+    pub tenant: String,
+    /// Their name, which is the user they act as.
+    pub name: String,
+    /// What they are there for, as far as what they showed goes.
+    pub roles: BTreeSet<Role>,
+    /// How they showed it: `browser`, or the id of a token.
+    pub through: String,
+}
+
+impl Person {
+    /// Whether they may.
+    pub fn may(&self, deed: Deed) -> bool {
+        deed.roles().iter().any(|role| self.roles.contains(role))
+    }
+
+    /// How they stand in records: who, and through what. No name has a slash.
+    pub fn by(&self) -> String {
+        format!("{}/{}", self.name, self.through)
+    }
+
+    /// The user they act as.
+    pub fn owner(&self) -> Owner<'_> {
+        Owner { tenant: &self.tenant, user: &self.name }
+    }
+
+    /// Whose things they may look at.
+    pub fn scope(&self) -> Scope<'_> {
+        let user = if self.may(Deed::LookAtAll) { None } else { Some(self.name.as_str()) };
+        Scope { tenant: &self.tenant, user }
+    }
+}
+
+/// Who it was, of a record of who and through what.
+pub fn who(by: &str) -> &str {
+    by.split('/').next().unwrap_or(by)
+}
