@@ -1196,7 +1196,7 @@ impl Court {
         resume: bool,
         shown: &mut Vec<String>,
     ) {
-        let view = self.host.show(*user, id).unwrap();
+        let view = self.host.show(user, id).unwrap();
         let Some(stored) = view.pending() else { return };
         shown.push(seen(stored));
         let approval = &stored.approval;

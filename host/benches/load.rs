@@ -295,10 +295,11 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
                 seed: ports.clock.random(),
                 submitted_ms: ports.clock.now(),
                 retry_of: None,
+                key: None,
             };
             let id = new.id.clone();
             store.submit(new).await.unwrap();
-            let (_, intent) = store.intent("main", "local", &id).unwrap();
+            let (_, intent) = store.intent("local", &id).unwrap();
             let grants = BTreeSet::from([Capability::MessagesSend]);
             let pickup = Pickup {
                 intent,

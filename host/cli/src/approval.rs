@@ -75,7 +75,7 @@ impl Approval {
                 let approvals = host.approvals(user, pending, Page::default())?;
                 super::say_if_cut(approvals.len());
                 let approvals = approvals.iter().map(output::Approval::of).collect();
-                session.answer(&output::Approvals { approvals }, |list| {
+                session.answer(&output::Approvals { approvals, next: None }, |list| {
                     let rows: Vec<_> = list.approvals.iter().map(row).collect();
                     draw::table(&["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"], &rows)
                 })?;

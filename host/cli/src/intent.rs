@@ -63,7 +63,7 @@ impl Intent {
                 let intents: Vec<_> =
                     host.intents(user, Only::default(), Page::default())?.iter().map(IntentRow::of).collect();
                 super::say_if_cut(intents.len());
-                session.answer(&output::Intents { intents }, |list| {
+                session.answer(&output::Intents { intents, next: None }, |list| {
                     let row = |intent: &IntentRow| {
                         let status = intent.status.name().to_owned();
                         vec![

@@ -54,7 +54,7 @@ impl Outbox {
                 let messages: Vec<_> =
                     host.outbox(user, open, Page::default())?.iter().map(OutboxMessage::of).collect();
                 super::say_if_cut(messages.len());
-                session.answer(&output::OutboxMessages { messages }, |list| {
+                session.answer(&output::OutboxMessages { messages, next: None }, |list| {
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
                     draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)
                 })?;
@@ -66,7 +66,7 @@ impl Outbox {
                 host.deliver(user).await?;
                 let messages =
                     host.outbox(user, true, Page::default())?.iter().map(OutboxMessage::of).collect();
-                session.answer(&output::OutboxMessages { messages }, |list| {
+                session.answer(&output::OutboxMessages { messages, next: None }, |list| {
                     if list.messages.is_empty() {
                         return "Nothing is on its way, and nothing is uncertain.\n".into();
                     }

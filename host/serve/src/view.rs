@@ -170,6 +170,9 @@ impl Approval {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Approvals {
     pub approvals: Vec<Approval>,
+    /// Goes on with `before`; null at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An element of `intent list`.
@@ -203,6 +206,9 @@ impl IntentRow {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Intents {
     pub intents: Vec<IntentRow>,
+    /// Goes on with `before`; null at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `intent show`, `intent cancel`.
@@ -517,6 +523,9 @@ impl OutboxMessage {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct OutboxMessages {
     pub messages: Vec<OutboxMessage>,
+    /// Goes on with `before`; null at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `audit verify`.

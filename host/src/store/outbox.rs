@@ -570,7 +570,7 @@ mod tests {
         assert_eq!(kept.attempted("appr_1", come_again(), 1).await.unwrap(), State::Queued);
 
         let cancelled = attempting();
-        cancelled.cancel("main", "local", "int_1", 1).await.unwrap();
+        cancelled.cancel("local".into(), "int_1", 1).await.unwrap();
         assert_eq!(cancelled.attempted("appr_1", come_again(), 2).await.unwrap(), State::NotSent);
 
         let revoked = attempting();
@@ -578,6 +578,6 @@ mod tests {
         let woken = revoked.revoke(("main", "local", "mailer"), &send, 1, "me").await.unwrap();
         assert_eq!(woken, Vec::<String>::new(), "whoever hands it over goes on with its run");
         assert_eq!(revoked.attempted("appr_1", come_again(), 2).await.unwrap(), State::NotSent);
-        assert_eq!(revoked.intent("main", "local", "int_1").unwrap().1.status, Status::Running);
+        assert_eq!(revoked.intent("local", "int_1").unwrap().1.status, Status::Running);
     }
 }
