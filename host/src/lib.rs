@@ -18,6 +18,7 @@ pub mod authority;
 pub mod backends;
 pub mod clock;
 pub mod config;
+pub mod desk;
 pub mod digest;
 pub mod engine;
 pub mod host;
