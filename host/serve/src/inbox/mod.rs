@@ -1,0 +1,4 @@
+//! The web inbox: where people sign.
+
+pub mod pages;
+pub mod seal;
