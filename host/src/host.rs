@@ -16,7 +16,7 @@ use crate::backends::smtp::Smtp;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, Way};
 use crate::digest::{Digest, Encoder};
-use crate::engine::limits::{Limits, SEGMENTS_MAX};
+use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
@@ -244,6 +244,7 @@ impl Host {
             false => Store::open(&data.join("countersign.db"))?,
         });
         clock.raise(store.latest()?);
+        let gate = Gate::new(config.serve.runs.into());
         let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
@@ -266,7 +267,7 @@ impl Host {
             locks,
             sent,
             wall_max: limits.wall_max,
-            gate: Gate::new(SEGMENTS_MAX),
+            gate,
             transport: None,
             crash_after: no_crash(),
             mailbox,
