@@ -26,6 +26,7 @@ pub use crate::people::TENANT;
 use crate::people::{Owner, Scope};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
+use crate::schedule::Gate;
 pub use crate::store::LIST_MAX;
 use crate::store::{
     Accepted, AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Only, Outgoing, Page, Place,
@@ -82,6 +83,8 @@ pub struct Host {
     locks: Locks,
     sent: Dir,
     wall_max: Duration,
+    /// Whose turn it is to be driven.
+    gate: Gate,
     /// Stands in for every way out, as a rehearsal.
     transport: Option<Arc<dyn Transport>>,
     /// Calls after which the next run crashes, as a rehearsal; `usize::MAX` for never.
@@ -241,6 +244,7 @@ impl Host {
             false => Store::open(&data.join("countersign.db"))?,
         });
         clock.raise(store.latest()?);
+        let gate = Gate::new(config.serve.runs.into());
         let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
@@ -263,6 +267,7 @@ impl Host {
             locks,
             sent,
             wall_max: limits.wall_max,
+            gate,
             transport: None,
             crash_after: no_crash(),
             mailbox,
@@ -283,6 +288,16 @@ impl Host {
         let new = Live::new(&self.store, config, self.clock().now())?;
         *self.live.write().expect("no holder panics") = new.into_inner().expect("nobody has it yet");
         Ok(())
+    }
+
+    /// Begins no run any more, and picks none up: `SHUTTING_DOWN`. What is on disk goes on with the next start.
+    pub fn close(&self) {
+        self.gate.close();
+    }
+
+    /// Waits until no run is being driven. Only behind [`Host::close`] it stays so.
+    pub async fn idle(&self) {
+        self.gate.idle().await;
     }
 
     /// Counts what this process has committed, and can be waited for: where it stands still, nothing has changed by this host.
@@ -537,7 +552,12 @@ impl Host {
     /// `UNKNOWN_ID`; `BUSY` where the other process does not come to an end.
     pub async fn resume(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
         let scope = scope.into();
-        let (seq, _) = self.store.intent(scope, id)?;
+        let (seq, intent) = self.store.intent(scope, id)?;
+        // Before the lock, which is an open file: those that wait for their turn have none.
+        let mut turn = match intent.status {
+            Status::Running => Some(self.gate.turn(&intent.tenant, &intent.agent).await?),
+            _ => None,
+        };
         let _lock = self.lock(seq, id).await?;
         reach(Moment::Locked);
         loop {
@@ -548,7 +568,14 @@ impl Host {
             }
             let (tenant, user) = (intent.tenant.clone(), intent.user.clone());
             let owner = Owner { tenant: &tenant, user: &user };
-            match self.drive(seq, intent).await? {
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => self.gate.turn(owner.tenant, &intent.agent).await?,
+            };
+            let driven = self.drive(seq, intent).await?;
+            // Talking to a mail server is nobody's turn.
+            drop(turn);
+            match driven {
                 Driven::Sending { approval } => {
                     let parcel = self.store.parcel(&approval)?;
                     self.talk(&approval, owner, parcel).await?;
