@@ -1,6 +1,7 @@
 //! The facade: everything a door may ask for. The only file that names concrete back ends.
 
 mod locks;
+mod people;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -38,6 +39,7 @@ use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
+pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
