@@ -266,7 +266,12 @@ impl Host {
     ) -> Result<TokenMade> {
         let now = self.clock().now();
         let roles = roles.unwrap_or_else(|| person.roles.clone());
-        let expires_ms = order(label, &roles, &person.roles, days, now)?;
+        let mut expires_ms = order(label, &roles, &person.roles, days, now)?;
+        // Made through a token, it ends with that one: what leaks for a day must not become good for a year.
+        let own = Scope { tenant: &person.tenant, user: Some(&person.name) };
+        if let Some(through) = self.store.tokens(own)?.iter().find(|token| token.id == person.through) {
+            expires_ms = expires_ms.min(through.expires_ms);
+        }
         let token = Token::draw(self.clock());
         let row = TokenRow {
             id: token.id.clone(),
