@@ -1,6 +1,7 @@
 //! The facade: everything a door may ask for. The only file that names concrete back ends.
 
 mod locks;
+mod people;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -23,9 +24,10 @@ use crate::journal::{Entry, Stop};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
-use crate::people::{Owner, Scope};
+use crate::people::{Owner, Scope, who};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
+use crate::schedule::Gate;
 pub use crate::store::LIST_MAX;
 use crate::store::{
     Accepted, AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Only, Outgoing, Page, Place,
@@ -37,6 +39,7 @@ use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
+pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
@@ -82,6 +85,8 @@ pub struct Host {
     locks: Locks,
     sent: Dir,
     wall_max: Duration,
+    /// Whose turn it is to be driven.
+    gate: Gate,
     /// Stands in for every way out, as a rehearsal.
     transport: Option<Arc<dyn Transport>>,
     /// Calls after which the next run crashes, as a rehearsal; `usize::MAX` for never.
@@ -241,6 +246,7 @@ impl Host {
             false => Store::open(&data.join("countersign.db"))?,
         });
         clock.raise(store.latest()?);
+        let gate = Gate::new(config.serve.runs.into());
         let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
@@ -263,6 +269,7 @@ impl Host {
             locks,
             sent,
             wall_max: limits.wall_max,
+            gate,
             transport: None,
             crash_after: no_crash(),
             mailbox,
@@ -283,6 +290,16 @@ impl Host {
         let new = Live::new(&self.store, config, self.clock().now())?;
         *self.live.write().expect("no holder panics") = new.into_inner().expect("nobody has it yet");
         Ok(())
+    }
+
+    /// Begins no run any more, and picks none up: `SHUTTING_DOWN`. What is on disk goes on with the next start.
+    pub fn close(&self) {
+        self.gate.close();
+    }
+
+    /// Waits until no run is being driven. Only behind [`Host::close`] it stays so.
+    pub async fn idle(&self) {
+        self.gate.idle().await;
     }
 
     /// Counts what this process has committed, and can be waited for: where it stands still, nothing has changed by this host.
@@ -537,7 +554,12 @@ impl Host {
     /// `UNKNOWN_ID`; `BUSY` where the other process does not come to an end.
     pub async fn resume(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
         let scope = scope.into();
-        let (seq, _) = self.store.intent(scope, id)?;
+        let (seq, intent) = self.store.intent(scope, id)?;
+        // Before the lock, which is an open file: those that wait for their turn have none.
+        let mut turn = match intent.status {
+            Status::Running => Some(self.gate.turn(&intent.tenant, &intent.agent).await?),
+            _ => None,
+        };
         let _lock = self.lock(seq, id).await?;
         reach(Moment::Locked);
         loop {
@@ -548,7 +570,14 @@ impl Host {
             }
             let (tenant, user) = (intent.tenant.clone(), intent.user.clone());
             let owner = Owner { tenant: &tenant, user: &user };
-            match self.drive(seq, intent).await? {
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => self.gate.turn(owner.tenant, &intent.agent).await?,
+            };
+            let driven = self.drive(seq, intent).await?;
+            // Talking to a mail server is nobody's turn.
+            drop(turn);
+            match driven {
                 Driven::Sending { approval } => {
                     let parcel = self.store.parcel(&approval)?;
                     self.talk(&approval, owner, parcel).await?;
@@ -901,12 +930,24 @@ impl Host {
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
             self.may_leave(&stored)?;
+            self.may_approve(scope.tenant, &stored.agent, by)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
         let head = self.store.decide((scope, id), decision, shown, self.live().policy.0).await?;
         reach(Moment::Decided);
         Ok(head)
+    }
+
+    /// Whoever brings an agent in does not sign what it asks, where somebody else can.
+    fn may_approve(&self, tenant: &str, agent: &str, by: &str) -> Result<()> {
+        // An agent that has been removed since can send nothing.
+        let Some(installer) = self.store.installer(tenant, agent)? else { return Ok(()) };
+        if who(&installer) != who(by) || !self.has_other_approver(tenant, who(by))? {
+            return Ok(());
+        }
+        let message = format!("{} installed agent {agent}, and somebody else can decide", who(by));
+        Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
     }
 
     fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {

@@ -29,5 +29,6 @@ pub mod notify;
 pub mod people;
 pub mod printable;
 pub mod refusals;
+pub mod schedule;
 pub mod store;
 pub mod tools;
