@@ -2,6 +2,7 @@
 
 mod locks;
 mod people;
+mod powers;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -39,6 +40,7 @@ use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
+pub use powers::powers;
 pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};

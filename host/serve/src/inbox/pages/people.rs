@@ -3,6 +3,8 @@
 use super::wrong::alert;
 use super::{Page, Place, Viewer, empty, roles, text};
 use crate::view::Failure;
+use countersign::people::password::PASSWORD_BYTES_MIN;
+use countersign::people::secret::{LABEL_CHARS_MAX, TOKEN_DAYS_MAX};
 use countersign::people::{Deed, Role};
 use countersign::refusals::Code;
 use maud::{Markup, html};
@@ -21,10 +23,12 @@ pub struct PersonRow {
     pub added_by: String,
 }
 
-/// A token of one's own.
+/// A token.
 pub struct TokenRow {
     /// Its id.
     pub id: String,
+    /// Whose it is.
+    pub name: String,
     /// What its owner calls it.
     pub label: String,
     /// What it may be used for.
@@ -54,7 +58,7 @@ pub enum Secret<'a> {
 pub struct People<'a> {
     /// Everybody, for an operator.
     pub people: Option<&'a [PersonRow]>,
-    /// One's own tokens.
+    /// One's own tokens, and for an operator those of others.
     pub tokens: &'a [TokenRow],
     /// What was just made.
     pub secret: Option<Secret<'a>>,
@@ -91,12 +95,12 @@ pub fn people(viewer: &Viewer, page: &People<'_>) -> Page {
 pub fn choice_of_password() -> Markup {
     html! {
         p.field {
-            label for="new" { "New password " span.quiet { "(at least 12 characters)" } }
-            input #new type="password" name="password" autocomplete="new-password" minlength="12" required;
+            label for="new" { "New password " span.quiet { "(at least " (PASSWORD_BYTES_MIN) " characters)" } }
+            input #new type="password" name="password" autocomplete="new-password" minlength=(PASSWORD_BYTES_MIN) required;
         }
         p.field {
             label for="again" { "New password again" }
-            input #again type="password" name="again" autocomplete="new-password" minlength="12" required;
+            input #again type="password" name="again" autocomplete="new-password" minlength=(PASSWORD_BYTES_MIN) required;
         }
     }
 }
@@ -182,38 +186,48 @@ fn purpose(role: Role) -> &'static str {
 }
 
 fn tokens(viewer: &Viewer, tokens: &[TokenRow]) -> Markup {
-    let own: Vec<_> = viewer.person.roles.iter().copied().collect();
+    let roles: Vec<_> = viewer.person.roles.iter().copied().collect();
+    let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.name == viewer.person.name);
     html! {
         section aria-labelledby="tokens" {
             h2 #tokens { "Your tokens" }
             p { "A token lets a program act as you, as far as its roles go." }
-            @if tokens.is_empty() { (empty("You have no token.", html! {})) } @else {
-                ul.rows {
-                    @for token in tokens {
-                        li {
-                            div {
-                                h3 { (text::brief(&token.label, 100)) }
-                                p { (roles(&token.roles)) }
-                                p.quiet {
-                                    "Ends " (text::time(&token.expires)) ". "
-                                    @match &token.used { Some(used) => { "Last used " (text::time(used)) "." }, None => "Never used." }
-                                }
-                            }
-                            (viewer.form(&format!("/tokens/{}/revoke", text::part(&token.id)), "", html! {
-                                button.no type="submit" { "Revoke" span.unseen { " " (text::say(&token.label)) } }
-                            }))
-                        }
-                    }
-                }
+            @if own.is_empty() { (empty("You have no token.", html! {})) } @else {
+                ul.rows { @for token in own { li { (one_token(viewer, token)) } } }
             }
             h3 { "Make a token" }
             (viewer.form("/tokens", "", html! {
-                p.field { label for="label" { "Label" } input #label type="text" name="label" maxlength="64" required autocomplete="off"; }
-                p.field { label for="days" { "Days until it ends" } input #days type="number" name="days" min="1" max="365" value="30" required; }
-                (choice_of_roles("Its roles", &own, &own))
+                p.field { label for="label" { "Label" } input #label type="text" name="label" maxlength=(LABEL_CHARS_MAX) required autocomplete="off"; }
+                p.field {
+                    label for="days" { "Days until it ends" }
+                    input #days type="number" name="days" min="1" max=(TOKEN_DAYS_MAX) value="30" required;
+                }
+                (choice_of_roles("Its roles", &roles, &roles))
                 button type="submit" { "Make token" }
             }))
         }
+        @if !others.is_empty() {
+            section aria-labelledby="others" {
+                h2 #others { "Tokens of others" }
+                ul.rows { @for token in others { li { (one_token(viewer, token)) } } }
+            }
+        }
+    }
+}
+
+fn one_token(viewer: &Viewer, token: &TokenRow) -> Markup {
+    html! {
+        div {
+            h3 { (text::brief(&token.label, LABEL_CHARS_MAX)) }
+            p { @if token.name != viewer.person.name { "Of " (text::say(&token.name)) ". " } (roles(&token.roles)) }
+            p.quiet {
+                "Ends " (text::time(&token.expires)) ". "
+                @match &token.used { Some(used) => { "Last used " (text::time(used)) "." }, None => "Never used." }
+            }
+        }
+        (viewer.form(&format!("/tokens/{}/revoke", text::part(&token.id)), "", html! {
+            button.no type="submit" { "Revoke" span.unseen { " " (text::say(&token.label)) } }
+        }))
     }
 }
 
