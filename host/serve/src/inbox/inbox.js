@@ -39,12 +39,14 @@
     const focused = old.contains(document.activeElement) ? document.activeElement : null;
     const summary = focused?.closest("summary")?.parentElement?.id;
     const id = focused?.id;
+    const href = focused?.getAttribute("href");
     const before = old.querySelector("[data-run]")?.dataset.run;
     for (const it of open) next.querySelector("#" + CSS.escape(it))?.setAttribute("open", "");
     const kept = document.importNode(next, true);
     old.replaceWith(kept);
     if (summary) kept.querySelector("#" + CSS.escape(summary) + " > summary")?.focus();
     else if (id) document.getElementById(id)?.focus();
+    else if (href) kept.querySelector('a[href="' + CSS.escape(href) + '"]')?.focus();
     const now = kept.querySelector("[data-run]");
     if (now && now.dataset.run !== before) announce(now.textContent.trim().replace(/\s+/g, " "));
     return true;
@@ -82,11 +84,19 @@
     document.getElementById("live").before(alert);
   };
 
+  // At most once a second, and once more for what came meanwhile.
   let looking = false;
+  let later = 0;
+  let last = 0;
   const refresh = async () => {
     const live = document.getElementById("live");
-    if (looking || !live || live.dataset.live === undefined || document.hidden) return;
+    if (!live || live.dataset.live === undefined || document.hidden) return;
+    if (looking || Date.now() - last < 1000) {
+      later ||= setTimeout(() => { later = 0; refresh(); }, 1000);
+      return;
+    }
     looking = true;
+    last = Date.now();
     try {
       const fresh = await look();
       if (fresh && document.getElementById("approval")) compare(fresh);
@@ -106,7 +116,7 @@
   setInterval(() => {
     if (document.querySelector("#live[data-live] [data-run]") || Date.now() - heard > 60000) refresh();
   }, 2000);
-  document.addEventListener("visibilitychange", refresh);
+  document.addEventListener("visibilitychange", () => refresh());
 
   // Sending a form twice by two clicks sends it once.
   document.addEventListener("submit", (event) => {
@@ -117,6 +127,8 @@
     for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
     announce("Sending");
     if (form.id === "install" && window.XMLHttpRequest) upload(event, form);
+    // Where nothing comes of it, it can be tried again.
+    else setTimeout(unsend, 15000);
   });
   const unsend = () => {
     for (const form of document.forms) {
