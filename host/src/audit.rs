@@ -47,6 +47,8 @@ pub enum Fact<'a> {
     Resolve { approval: &'a str, resolution: outbox::Resolution, by: &'a str },
     /// What had ended by then was purged.
     Purge { before: String, intents: usize, by: &'a str },
+    /// A backup was put back, taken at `taken`. What has happened since is not in the chain, and so many messages are uncertain.
+    Restore { taken: String, uncertain: usize, by: &'a str },
 }
 
 impl Fact<'_> {
@@ -68,6 +70,7 @@ impl Fact<'_> {
             Fact::Deliver { .. } => "deliver",
             Fact::Resolve { .. } => "resolve",
             Fact::Purge { .. } => "purge",
+            Fact::Restore { .. } => "restore",
         }
     }
 }
