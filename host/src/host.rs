@@ -1,5 +1,7 @@
 //! The facade: everything a door may ask for. The only file that names concrete back ends.
 
+mod backup;
+mod doctor;
 mod locks;
 
 use crate::agent::Package;
@@ -34,8 +36,10 @@ use crate::store::{
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
 use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
+pub use backup::restore;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
+pub use doctor::{Finding, Health, examine};
 use locks::Locks;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
@@ -225,7 +229,7 @@ impl Host {
         let dir = private_folder(&data)?;
         let store = Arc::new(match in_memory {
             true => Store::in_memory()?,
-            false => Store::open(&data.join("countersign.db"))?,
+            false => Store::open(&data.join(backup::DATABASE))?,
         });
         clock.raise(store.latest()?);
         let policy = (store.enforce(TENANT, &config.policy, clock.now())?, Arc::new(config.policy.clone()));

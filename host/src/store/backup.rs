@@ -2,7 +2,7 @@
 //!
 //! What was about to leave when the copy was taken may have left since: nothing of it leaves again without a person.
 
-use super::{SCHEMA_VERSION, Store, audit, connect, decisions, migrate, outbox, touch};
+use super::{Place, SCHEMA_VERSION, Store, audit, connect, decisions, migrate, outbox, touch};
 use crate::approval::decision::{Event, Refused, State};
 use crate::approval::outbox::{Outcome, RESTORED};
 use crate::audit::{Fact, Whose};
@@ -84,9 +84,15 @@ impl Store {
         Ok(Copied { taken_ms: now, tenants, entries, bytes })
     }
 
-    /// When the backup was taken this was restored from, if it was.
-    pub fn restored(&self) -> Result<Option<Millis>> {
-        self.read(|db| Ok(restored(db)?))
+    /// Whether a file would lie in the folder of the database.
+    pub(crate) fn is_beside(&self, path: &Path) -> bool {
+        let Place::File(own) = &self.place else { return false };
+        let folder = |path: &Path| {
+            let folder = path.parent()?;
+            let here = Path::new(".");
+            std::fs::canonicalize(if folder.as_os_str().is_empty() { here } else { folder }).ok()
+        };
+        folder(own) == folder(path)
     }
 }
 
@@ -96,7 +102,7 @@ pub(super) fn restored(db: &Connection) -> rusqlite::Result<Option<Millis>> {
     db.prepare_cached(sql)?.query_row([RESTORED_MS], |row| row.get(0)).optional()
 }
 
-/// Makes of the copy at `path`, which is nobody's yet, a database to go on from. `name` makes a new name for a message.
+/// Makes of the copy at `path`, which is nobody's yet, a database to go on from.
 ///
 /// The file is hostile until it has been checked: it has no triggers and no views, its pages hang together, and every audit in
 /// it is as it was written.
@@ -104,7 +110,7 @@ pub(super) fn restored(db: &Connection) -> rusqlite::Result<Option<Millis>> {
 /// # Errors
 ///
 /// `BACKUP_UNUSABLE` where it is no backup, or damaged; `STORE_UNUSABLE` where it is of a newer version; `AUDIT_BROKEN`.
-pub fn restore(path: &Path, by: &str, now: Millis, mut name: impl FnMut() -> String) -> Result<Restored> {
+pub fn restore(path: &Path, by: &str, now: Millis) -> Result<Restored> {
     let mut db = open(path).map_err(no_backup)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let foreign = "SELECT 1 FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
@@ -127,19 +133,13 @@ pub fn restore(path: &Path, by: &str, now: Millis, mut name: impl FnMut() -> Str
         audit_of(&db, tenant)?;
     }
     let transaction = db.transaction()?;
-    let restored = put_back(&transaction, tenants, by, now, &mut name)?;
+    let restored = put_back(&transaction, tenants, by, now)?;
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)?;
     Ok(restored)
 }
 
-fn put_back(
-    db: &Connection,
-    tenants: Vec<String>,
-    by: &str,
-    now: Millis,
-    name: &mut dyn FnMut() -> String,
-) -> Result<Restored> {
+fn put_back(db: &Connection, tenants: Vec<String>, by: &str, now: Millis) -> Result<Restored> {
     let meta = "SELECT max(value) FROM meta WHERE key = ?1 OR (key = 'latest_ms' AND ?2)";
     let taken: Option<Millis> = db.query_row(meta, params![TAKEN, false], |row| row.get(0))?;
     // A copy that was made by hand does not say: it is as old as the last thing in it.
@@ -158,7 +158,7 @@ fn put_back(
     let open = "SELECT approval FROM outbox WHERE state IN ('armed', 'queued', 'attempting')";
     let uncertain = ids(db, open)?;
     for approval in &uncertain {
-        outbox::restored(db, approval, &outcome, &name(), now)?;
+        outbox::restored(db, approval, &outcome, now)?;
     }
     // A yes that has not been used would arm nothing any more, and must not look as if it did.
     for approval in ids(db, "SELECT id FROM approval WHERE state = 'approved'")? {

@@ -10,7 +10,7 @@ use crate::intent::{self, Status};
 use crate::journal::{Answer, Entry};
 use crate::people::{Owner, Scope};
 use crate::refusals::{Code, Problem, Result};
-use crate::tools::messages::{Parcel, SEND};
+use crate::tools::messages::{Parcel, SEND, message_of};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::BTreeSet;
 
@@ -476,17 +476,11 @@ pub(super) fn cancel_of_agent(
     Ok(idle)
 }
 
-/// Takes a message that was about to leave when a backup was taken for one that may have left since. `message` becomes its name where
-/// it had none.
-pub(super) fn restored(
-    db: &Connection,
-    approval: &str,
-    outcome: &str,
-    message: &str,
-    now: Millis,
-) -> rusqlite::Result<()> {
+/// Takes a message that was about to leave when a backup was taken for one that may have left since.
+pub(super) fn restored(db: &Connection, approval: &str, outcome: &str, now: Millis) -> rusqlite::Result<()> {
+    // What no run has sent has no name yet, and needs the one its run would have heard, if a person finds that it has arrived.
     let sql = "UPDATE outbox SET outcome = ?2, message = coalesce(message, ?3) WHERE approval = ?1";
-    db.prepare_cached(sql)?.execute([approval, outcome, message])?;
+    db.prepare_cached(sql)?.execute([approval, outcome, &message_of(approval)])?;
     let moved = apply(db, &record(db, approval)?, Event::Restored, now)?;
     moved.map(|_| ()).ok_or_else(|| damaged("a message that is not on its way cannot be restored"))
 }
