@@ -274,7 +274,10 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
             ],
         ),
         ("PARAMETERS_BYTES_MAX", &[intent::PARAMETERS_BYTES_MAX as u64, intent::TEXT_BYTES_MAX as u64]),
+        ("IDEMPOTENCY_KEY_BYTES_MAX", &[countersign::host::IDEMPOTENCY_KEY_BYTES_MAX as u64, 24]),
+        ("NOTE_BYTES_MAX", &[countersign::desk::NOTE_BYTES_MAX as u64]),
         ("LIST_MAX", &[u64::from(countersign::host::LIST_MAX)]),
+        ("GATE_WAITING_MAX", &[countersign::schedule::GATE_WAITING_MAX as u64]),
         (
             "CONFIG_BYTES_MAX",
             &[

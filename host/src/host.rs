@@ -3,6 +3,7 @@
 mod backup;
 mod doctor;
 mod locks;
+mod people;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -25,13 +26,14 @@ use crate::journal::{Entry, Stop};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
-use crate::people::{Owner, Scope};
+use crate::people::{Owner, Scope, who};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
+use crate::schedule::Gate;
 pub use crate::store::LIST_MAX;
 use crate::store::{
-    Accepted, AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Only, Outgoing, Page, Purged, Sent,
-    Store, Stored,
+    Accepted, AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Only, Outgoing, Page, Place,
+    Purged, Sent, Store, Stored,
 };
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
@@ -41,13 +43,15 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 pub use doctor::{Finding, Health, examine};
 use locks::Locks;
+pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often writing down what came of a message is tried.
 const OUTCOME_TRIES: u32 = 5;
@@ -78,21 +82,35 @@ pub struct Options {
 
 /// One data folder, opened.
 pub struct Host {
-    config: Config,
+    live: RwLock<Arc<Live>>,
     store: Arc<Store>,
     engine: Engine,
     ports: Ports,
     locks: Locks,
     sent: Dir,
-    /// What the operator allows, and its number in the store.
-    policy: (i64, Arc<Policy>),
     wall_max: Duration,
+    /// Whose turn it is to be driven.
+    gate: Gate,
     /// Stands in for every way out, as a rehearsal.
     transport: Option<Arc<dyn Transport>>,
     /// Calls after which the next run crashes, as a rehearsal; `usize::MAX` for never.
     crash_after: AtomicUsize,
     /// Where mail is, once more: as what can be told to fail.
     mailbox: Arc<Rehearsal<Local>>,
+}
+
+/// What the operator set, as it is in force.
+struct Live {
+    config: Config,
+    /// What may leave at all, and its number in the store.
+    policy: (i64, Arc<Policy>),
+}
+
+impl Live {
+    fn new(store: &Store, config: Config, now: Millis) -> Result<RwLock<Arc<Live>>> {
+        let policy = (store.enforce(TENANT, &config.policy, now)?, Arc::new(config.policy.clone()));
+        Ok(RwLock::new(Arc::new(Live { config, policy })))
+    }
 }
 
 /// What to do with an agent about to be installed.
@@ -232,7 +250,8 @@ impl Host {
             false => Store::open(&data.join(backup::DATABASE))?,
         });
         clock.raise(store.latest()?);
-        let policy = (store.enforce(TENANT, &config.policy, clock.now())?, Arc::new(config.policy.clone()));
+        let gate = Gate::new(config.serve.runs.into());
+        let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
         let ports = Ports { clock, ledger: store.clone(), mailbox: mailbox.clone(), crash_after: None };
@@ -247,18 +266,79 @@ impl Host {
         let sent = dir.open_dir("sent").map_err(unusable)?;
         let locks = Locks::open(dir).map_err(unusable)?;
         Ok(Host {
-            config,
+            live,
             store,
             engine,
             ports,
             locks,
             sent,
-            policy,
             wall_max: limits.wall_max,
+            gate,
             transport: None,
             crash_after: no_crash(),
             mailbox,
         })
+    }
+
+    /// What is in force now. A run goes on under what was in force when it was picked up; what leaves is judged again.
+    fn live(&self) -> Arc<Live> {
+        self.live.read().expect("no holder panics").clone()
+    }
+
+    /// Puts another configuration in force, from now on. Where compiled agents are cached stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// Faults of the store; what was in force stays in force then.
+    pub fn reload(&self, config: Config) -> Result<()> {
+        let new = Live::new(&self.store, config, self.clock().now())?;
+        *self.live.write().expect("no holder panics") = new.into_inner().expect("nobody has it yet");
+        Ok(())
+    }
+
+    /// Begins no run any more, and picks none up: `SHUTTING_DOWN`. What is on disk goes on with the next start.
+    pub fn close(&self) {
+        self.gate.close();
+    }
+
+    /// Waits until no run is being driven. Only behind [`Host::close`] it stays so.
+    pub async fn idle(&self) {
+        self.gate.idle().await;
+    }
+
+    /// Counts what this process has committed, and can be waited for: where it stands still, nothing has changed by this host.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+
+    /// Runs that nobody drives: their process has died, or they were put down when it ended.
+    pub fn interrupted(&self) -> Result<Vec<Place>> {
+        let mut interrupted = Vec::new();
+        for (seq, place) in self.store.running()? {
+            if self.locks.try_lock(seq).map_err(anyhow::Error::from)?.is_some() {
+                interrupted.push(place);
+            }
+        }
+        Ok(interrupted)
+    }
+
+    /// Expires what is over, and says which intents can be picked up by [`Host::resume`]: those an expiry has woken, and those with a
+    /// message that is due, or whose process died while it handed one over.
+    pub async fn due(&self) -> Result<Vec<Place>> {
+        let now = self.clock().now();
+        let mut due = self.store.expire(now).await?;
+        for message in self.store.in_transit(None)? {
+            let is_due = match message.state {
+                outbox::State::Attempting => {
+                    self.locks.try_lock(message.seq).map_err(anyhow::Error::from)?.is_some()
+                }
+                _ => message.due_ms <= now,
+            };
+            if is_due && !due.contains(&message.place) {
+                due.push(message.place);
+            }
+        }
+        Ok(due)
     }
 
     /// Time, as this host sees it.
@@ -277,9 +357,10 @@ impl Host {
         reach(Moment::Expiring);
         let expired = self.store.expire(self.clock().now()).await?;
         reach(Moment::Expired);
-        for (tenant, user, id) in expired {
+        for place in expired {
             // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
-            if let Err(error) = self.resume(Owner { tenant: &tenant, user: &user }, &id).await {
+            let id = &place.intent;
+            if let Err(error) = self.resume(place.owner(), id).await {
                 tracing::warn!(blame = "host", "{id} has expired and cannot be picked up: {error}");
             }
         }
@@ -287,8 +368,8 @@ impl Host {
             // Whoever hands it over holds the lock of its run, until it has done so or has died.
             let is_lost = message.state == outbox::State::Attempting
                 && self.locks.try_lock(message.seq).map_err(anyhow::Error::from)?.is_some();
-            if is_lost && let Err(error) = self.resume(message.owner(), &message.intent).await {
-                tracing::warn!(blame = "host", "{} cannot be picked up: {error}", message.intent);
+            if is_lost && let Err(error) = self.resume(message.place.owner(), &message.place.intent).await {
+                tracing::warn!(blame = "host", "{} cannot be picked up: {error}", message.place.intent);
             }
         }
         self.write_letters(Letters::Latest(LETTERS_CHECKED))
@@ -477,7 +558,12 @@ impl Host {
     /// `UNKNOWN_ID`; `BUSY` where the other process does not come to an end.
     pub async fn resume(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
         let scope = scope.into();
-        let (seq, _) = self.store.intent(scope, id)?;
+        let (seq, intent) = self.store.intent(scope, id)?;
+        // Before the lock, which is an open file: those that wait for their turn have none.
+        let mut turn = match intent.status {
+            Status::Running => Some(self.gate.turn(&intent.tenant, &intent.agent).await?),
+            _ => None,
+        };
         let _lock = self.lock(seq, id).await?;
         reach(Moment::Locked);
         loop {
@@ -488,7 +574,14 @@ impl Host {
             }
             let (tenant, user) = (intent.tenant.clone(), intent.user.clone());
             let owner = Owner { tenant: &tenant, user: &user };
-            match self.drive(seq, intent).await? {
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => self.gate.turn(owner.tenant, &intent.agent).await?,
+            };
+            let driven = self.drive(seq, intent).await?;
+            // Talking to a mail server is nobody's turn.
+            drop(turn);
+            match driven {
                 Driven::Sending { approval } => {
                     let parcel = self.store.parcel(&approval)?;
                     self.talk(&approval, owner, parcel).await?;
@@ -525,7 +618,7 @@ impl Host {
 
     async fn tell(&self, notice: &Notice<'_>) {
         reach(Moment::Notifying);
-        notify(&self.config.notify, notice).await;
+        notify(&self.live().config.notify, notice).await;
         reach(Moment::Notified);
     }
 
@@ -550,12 +643,12 @@ impl Host {
                 continue;
             }
             reach(Moment::Attempting);
-            let policy = (*self.policy.1).clone();
+            let policy = (*self.live().policy.1).clone();
             let Some(parcel) = self.store.attempt(approval, policy, self.clock().now()).await? else {
                 continue;
             };
             reach(Moment::Attempted);
-            self.talk(approval, message.owner(), parcel).await?;
+            self.talk(approval, message.place.owner(), parcel).await?;
         }
         Ok(())
     }
@@ -609,7 +702,7 @@ impl Host {
             "the message of {} may have been sent: the process that handed it over has died",
             message.approval
         );
-        self.tell_of_uncertain(message.owner(), &message.approval).await
+        self.tell_of_uncertain(message.place.owner(), &message.approval).await
     }
 
     /// The way out of a user's mail.
@@ -617,7 +710,7 @@ impl Host {
         if let Some(rehearsed) = &self.transport {
             return rehearsed.clone();
         }
-        match self.config.way(owner) {
+        match self.live().config.way(owner) {
             Way::Embedded => Arc::new(Local(self.store.clone())),
             Way::Smtp(submission) => Arc::new(Smtp::new(submission.clone())),
             Way::Command(program) => Arc::new(Command::new(program.clone())),
@@ -631,27 +724,28 @@ impl Host {
     fn pickup(&self, seq: i64, intent: Intent) -> Result<Pickup> {
         let (agent, digest) = (intent.agent.clone(), intent.digest);
         let owner = Owner { tenant: &intent.tenant, user: &intent.user };
+        let live = self.live();
         let (grants, scopes) = self.store.authority(owner.tenant, owner.user, &agent, digest)?;
         Ok(Pickup {
             entries: self.store.journal(seq)?,
-            approvals: self.judged_now(self.store.approvals_of(seq)?)?,
-            policy: self.policy.clone(),
-            leaves_at_once: self.transport.is_none() && *self.config.way(owner) == Way::Embedded,
+            approvals: self.judged_now(&live, self.store.approvals_of(seq)?)?,
+            policy: live.policy.clone(),
+            leaves_at_once: self.transport.is_none() && *live.config.way(owner) == Way::Embedded,
             authority: Authority::new(agent, grants, scopes),
-            from: self.config.address(owner),
+            from: live.config.address(owner),
             intent,
         })
     }
 
     /// Approvals, each with whether the operator has become stricter since it was answered.
-    fn judged_now(&self, stored: Vec<Stored>) -> Result<Vec<Approval>> {
-        let mut before = BTreeMap::from([(self.policy.0, false)]);
+    fn judged_now(&self, live: &Live, stored: Vec<Stored>) -> Result<Vec<Approval>> {
+        let mut before = BTreeMap::from([(live.policy.0, false)]);
         let mut approvals = Vec::with_capacity(stored.len());
         for Stored { mut approval, policy, .. } in stored {
             approval.outdated = match before.entry(policy) {
                 btree_map::Entry::Occupied(known) => *known.get(),
                 btree_map::Entry::Vacant(new) => {
-                    *new.insert(self.policy.1.is_stricter_than(&self.store.policy(policy)?))
+                    *new.insert(live.policy.1.is_stricter_than(&self.store.policy(policy)?))
                 }
             };
             approvals.push(approval);
@@ -690,13 +784,14 @@ impl Host {
         }
         let compiled = self.load(digest)?;
         let (seq, intent) = self.store.intent(scope, id)?;
+        let live = self.live();
         let pickup = Pickup {
             entries: self.store.journal(seq)?,
             approvals: Vec::new(),
             authority: Authority::default(),
-            policy: self.policy.clone(),
+            policy: live.policy.clone(),
             leaves_at_once: true,
-            from: self.config.address(Owner { tenant: &intent.tenant, user: &intent.user }),
+            from: live.config.address(Owner { tenant: &intent.tenant, user: &intent.user }),
             intent,
         };
         let (end, log) = self.engine.replay(&compiled, pickup, &self.ports).await?;
@@ -727,8 +822,8 @@ impl Host {
 
     /// Rehearses another policy, in force from now on. For tests.
     pub fn rehearse_policy(&mut self, policy: Policy) -> Result<()> {
-        self.policy = (self.store.enforce(TENANT, &policy, self.clock().now())?, Arc::new(policy));
-        Ok(())
+        let config = Config { policy, ..self.live().config.clone() };
+        self.reload(config)
     }
 
     /// The same data folder opened again, as after a restart. Also keeps a database that lies in memory.
@@ -810,6 +905,11 @@ impl Host {
         self.store.approvals(scope.into(), pending, page)
     }
 
+    /// How many approvals wait, counted as far as `most`.
+    pub fn pending<'a>(&self, scope: impl Into<Scope<'a>>, most: u32) -> Result<u32> {
+        self.store.pending(scope.into(), most)
+    }
+
     /// Decides an approval: the one way a decision is made, whatever the door. Gives the head of the audit chain.
     ///
     /// `shown` is the digest of what the person was shown; `by` comes from the door's own knowledge of who that is.
@@ -834,12 +934,24 @@ impl Host {
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
             self.may_leave(&stored)?;
+            self.may_approve(scope.tenant, &stored.agent, by)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
-        let head = self.store.decide((scope, id), decision, shown, self.policy.0).await?;
+        let head = self.store.decide((scope, id), decision, shown, self.live().policy.0).await?;
         reach(Moment::Decided);
         Ok(head)
+    }
+
+    /// Whoever brings an agent in does not sign what it asks, where somebody else can.
+    fn may_approve(&self, tenant: &str, agent: &str, by: &str) -> Result<()> {
+        // An agent that has been removed since can send nothing.
+        let Some(installer) = self.store.installer(tenant, agent)? else { return Ok(()) };
+        if who(&installer) != who(by) || !self.has_other_approver(tenant, who(by))? {
+            return Ok(());
+        }
+        let message = format!("{} installed agent {agent}, and somebody else can decide", who(by));
+        Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
     }
 
     fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {
@@ -854,7 +966,8 @@ impl Host {
             );
             return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
         }
-        let policy = &self.policy.1;
+        let live = self.live();
+        let policy = &live.policy.1;
         let admitted = approval.leaving().map_or(Ok(()), |action| policy.admit(action));
         let forbidden = match admitted.and_then(|()| policy.admit_binding(approval.binding)) {
             Err(refusal) => refusal.message,
@@ -895,7 +1008,8 @@ impl Host {
             _ => None,
         };
         let leaving = edited.as_ref().or(own.as_ref());
-        if let Some(Err(refusal)) = leaving.map(|action| self.policy.1.admit(action)) {
+        let live = self.live();
+        if let Some(Err(refusal)) = leaving.map(|action| live.policy.1.admit(action)) {
             return Err(Problem::new(Code::PolicyForbids, refusal.message).into());
         }
         let digest = leaving.map_or(approval.digest, Action::digest);
@@ -936,8 +1050,8 @@ impl Host {
         let waiting = self.store.in_transit(None)?;
         let intents: BTreeSet<_> = waiting
             .into_iter()
-            .filter(|message| message.owner().is_in(scope))
-            .map(|message| message.intent)
+            .filter(|message| message.place.owner().is_in(scope))
+            .map(|message| message.place.intent)
             .collect();
         let mut views = Vec::with_capacity(intents.len());
         let mut failed = Ok(());

@@ -177,8 +177,8 @@ impl<'t> Entry<'t> {
         let Entry { text, name, shape, at, value } = self;
         let DeValue::Table(entries) = value else { return Err(wrong) };
         let table = Table { text, name, shape, at, entries };
-        // The names in this one are the operator's.
-        if table.shape == "users" { Ok(table) } else { table.known() }
+        // The names in these are the operator's.
+        if matches!(&*table.shape, "users" | "tenants") { Ok(table) } else { table.known() }
     }
 
     /// Text with something in it, and nothing that acts on a terminal or a protocol.

@@ -2,7 +2,7 @@
 //!
 //! What was about to leave when the copy was taken may have left since: nothing of it leaves again without a person.
 
-use super::{Place, SCHEMA_VERSION, Store, audit, connect, decisions, migrate, outbox, touch};
+use super::{At, SCHEMA_VERSION, Store, audit, connect, decisions, migrate, outbox, touch};
 use crate::approval::decision::{Event, Refused, State};
 use crate::approval::outbox::{Outcome, RESTORED};
 use crate::audit::{Fact, Whose};
@@ -86,7 +86,7 @@ impl Store {
 
     /// Whether a file would lie in the folder of the database.
     pub(crate) fn is_beside(&self, path: &Path) -> bool {
-        let Place::File(own) = &self.place else { return false };
+        let At::File(own) = &self.place else { return false };
         let folder = |path: &Path| {
             let folder = path.parent()?;
             let here = Path::new(".");

@@ -1,7 +1,7 @@
 //! Approvals and the messages they arm. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::entries::{drop_suffix, keep_suffix};
-use super::{Page, Store, audit, backup, entries, intents, json, named, outbox, touch};
+use super::{Page, Place, Store, audit, backup, entries, intents, json, named, outbox, touch};
 use crate::approval::decision::{self, Effect, Event, Facts, Refused, State};
 use crate::approval::notices::{Notice, notices};
 use crate::approval::{Action, Approval, Verdict};
@@ -104,6 +104,17 @@ impl Store {
         })
     }
 
+    /// How many approvals wait, counted as far as `most`.
+    pub fn pending(&self, Scope { tenant, user }: Scope<'_>, most: u32) -> Result<u32> {
+        let of = if user.is_some() { "AND user = ?2" } else { "" };
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM approval WHERE tenant = ?1 {of} AND state = 'pending' LIMIT ?3)"
+        );
+        self.read(|db| {
+            Ok(db.prepare_cached(&sql)?.query_row(params![tenant, user, most], |row| row.get(0))?)
+        })
+    }
+
     /// The approvals of one intent, in the order they were asked.
     pub fn approvals_of(&self, seq: i64) -> Result<Vec<Stored>> {
         self.read(|db| {
@@ -180,7 +191,7 @@ impl Store {
 
     /// Expires what is over: pending approvals, whose runs it wakes, and approved ones that were never used. Gives the
     /// intents that can be picked up.
-    pub async fn expire(&self, now: Millis) -> Result<Vec<(String, String, String)>> {
+    pub async fn expire(&self, now: Millis) -> Result<Vec<Place>> {
         let due = "SELECT approval.id, intent.tenant, intent.user, intent.id, approval.state \
                    FROM approval JOIN intent ON intent.seq = approval.intent \
                    WHERE approval.expires_ms <= ?1 AND approval.state IN ('pending', 'approved') \
@@ -195,7 +206,7 @@ impl Store {
             let rows = db
                 .prepare_cached(due)?
                 .query_map([now], |row| {
-                    let intent = (row.get(1)?, row.get(2)?, row.get(3)?);
+                    let intent = Place { tenant: row.get(1)?, user: row.get(2)?, intent: row.get(3)? };
                     Ok((row.get::<_, String>(0)?, intent, row.get::<_, String>(4)?))
                 })?
                 .collect::<Result<Vec<_>, _>>()?;

@@ -5,7 +5,7 @@ use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::intent::{Event, Intent, Status, next};
 use crate::journal::Entry;
-use crate::people::Scope;
+use crate::people::{Owner, Scope};
 use crate::refusals::{Code, Problem, Result};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::{Map, Value};
@@ -40,6 +40,24 @@ pub struct Accepted {
 
 /// How long a key stands for the intent it was submitted with: 24 hours.
 pub const IDEMPOTENCY_MS: Millis = 24 * 60 * 60 * 1000;
+
+/// Where an intent is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose host.
+    pub tenant: String,
+    /// On whose behalf.
+    pub user: String,
+    /// Its id.
+    pub intent: String,
+}
+
+impl Place {
+    /// Whose it is.
+    pub fn owner(&self) -> Owner<'_> {
+        Owner { tenant: &self.tenant, user: &self.user }
+    }
+}
 
 /// Which intents of a list.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,6 +145,20 @@ impl Store {
         self.read(|db| {
             let mut statement = db.prepare_cached(&sql)?;
             let rows = statement.query_map(values, |row| Ok(intent(row)?.1))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Runs that are neither waiting nor at their end, whoever's they are: the number each is locked under, and its intent.
+    pub fn running(&self) -> Result<Vec<(i64, Place)>> {
+        self.read(|db| {
+            // The first condition is that of the index, word for word, or it would not be used.
+            let sql = "SELECT seq, tenant, user, id FROM intent \
+                       WHERE status IN ('running', 'waiting', 'sending') AND status = 'running' ORDER BY seq";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| {
+                Ok((row.get(0)?, Place { tenant: row.get(1)?, user: row.get(2)?, intent: row.get(3)? }))
+            })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

@@ -14,6 +14,7 @@ mod examine;
 mod intents;
 mod mail;
 mod outbox;
+mod people;
 mod policies;
 mod purge;
 mod writer;
@@ -23,9 +24,10 @@ pub use audit::Audited;
 pub use backup::{Copied, Restored, restore};
 pub use decisions::{Decision, Stored};
 pub use examine::{Examined, examine};
-pub use intents::{Accepted, IDEMPOTENCY_MS, NewIntent, Only};
+pub use intents::{Accepted, IDEMPOTENCY_MS, NewIntent, Only, Place};
 pub use mail::{Added, Letters, NewMail, Sent};
 pub use outbox::{InTransit, Outgoing};
+pub use people::{Invitation, PEOPLE_MAX, PersonRow, TokenRow};
 pub use purge::Purged;
 
 use crate::refusals::{Code, Error, Problem, Result};
@@ -33,6 +35,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::sync::watch;
 use writer::Writer;
 
 /// The version of the tables. A database of a newer version is refused.
@@ -48,13 +51,13 @@ const READERS_MAX: usize = 8;
 
 /// The database of one data folder.
 pub struct Store {
-    place: Place,
+    place: At,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum At {
     File(PathBuf),
     /// Shared by the connections of this process under this name, and gone with the last of them.
     Memory(String),
@@ -67,17 +70,17 @@ impl Store {
     ///
     /// `STORE_UNUSABLE` where SQLite is too old, the settings do not hold, or the database is of a newer version.
     pub fn open(path: &Path) -> Result<Store> {
-        Store::at(Place::File(path.to_owned()))
+        Store::at(At::File(path.to_owned()))
     }
 
     /// A database in memory, for tests. It is the same store in everything but durability.
     pub fn in_memory() -> Result<Store> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Store::at(Place::Memory(format!("file:/countersign-{count}?vfs=memdb")))
+        Store::at(At::Memory(format!("file:/countersign-{count}?vfs=memdb")))
     }
 
-    fn at(place: Place) -> Result<Store> {
+    fn at(place: At) -> Result<Store> {
         let mut connection = connect(&place)?;
         migrate(&mut connection)?;
         Ok(Store {
@@ -115,6 +118,11 @@ impl Store {
         self.writer.commits()
     }
 
+    /// Counts the transactions this process commits, and can be waited for.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.writer.changes()
+    }
+
     /// The latest instant the store has seen.
     pub fn latest(&self) -> Result<i64> {
         self.read(|db| {
@@ -147,7 +155,7 @@ fn touch(db: &Connection, now: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn connect(place: &Place) -> Result<Connection> {
+fn connect(place: &At) -> Result<Connection> {
     // Turning a new database to WAL, and recovering one whose writer was killed, needs it alone for a moment; SQLite then says
     // `busy` at once instead of waiting. Whoever is faster does the work, and the others come again.
     // Each time takes two pauses: the one SQLite waits, and ours.
@@ -179,17 +187,17 @@ fn is_busy(error: &anyhow::Error) -> bool {
 }
 
 /// Opens a connection with the settings every connection has, and refuses anything less.
-fn settings(place: &Place) -> Result<Connection> {
+fn settings(place: &At) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let db = match place {
-        Place::File(path) => {
+        At::File(path) => {
             private(path)?;
             Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI)?
         }
-        Place::Memory(name) => Connection::open_with_flags(name, flags)?,
+        At::Memory(name) => Connection::open_with_flags(name, flags)?,
     };
     db.busy_timeout(BUSY_PAUSE)?;
     db.pragma_update(None, "synchronous", "FULL")?;
@@ -198,7 +206,7 @@ fn settings(place: &Place) -> Result<Connection> {
     db.pragma_update(None, "secure_delete", true)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
-    let on_disk = matches!(place, Place::File(_));
+    let on_disk = matches!(place, At::File(_));
     check(rusqlite::version_number(), on_disk.then_some(&mode), synchronous)?;
     db.busy_timeout(BUSY)?;
     db.set_prepared_statement_cache_capacity(64);

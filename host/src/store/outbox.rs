@@ -1,6 +1,6 @@
 //! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
 
-use super::{Page, Store, agents, audit, damaged, entries, intents, json, named, touch};
+use super::{Page, Place, Store, agents, audit, damaged, entries, intents, json, named, touch};
 use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
 use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
@@ -8,7 +8,7 @@ use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::intent::{self, Status};
 use crate::journal::{Answer, Entry};
-use crate::people::{Owner, Scope};
+use crate::people::Scope;
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::messages::{Parcel, SEND, message_of};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -45,25 +45,14 @@ pub struct Outgoing {
 pub struct InTransit {
     /// The approval that armed it.
     pub approval: String,
-    /// Whose host.
-    pub tenant: String,
-    /// On whose behalf.
-    pub user: String,
     /// Its intent.
-    pub intent: String,
+    pub place: Place,
     /// The number the run of its intent is locked under.
     pub seq: i64,
     /// Where it is: queued or attempting.
     pub state: State,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
-}
-
-impl InTransit {
-    /// On whose behalf.
-    pub fn owner(&self) -> Owner<'_> {
-        Owner { tenant: &self.tenant, user: &self.user }
-    }
 }
 
 impl Store {
@@ -119,12 +108,10 @@ impl Store {
             let rows = statement.query_map([seq], |row| {
                 Ok(InTransit {
                     approval: row.get(0)?,
-                    user: row.get(1)?,
-                    intent: row.get(2)?,
+                    place: Place { tenant: row.get(6)?, user: row.get(1)?, intent: row.get(2)? },
                     seq: row.get(3)?,
                     state: named(row.get(4)?)?,
                     due_ms: row.get(5)?,
-                    tenant: row.get(6)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

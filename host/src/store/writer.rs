@@ -3,16 +3,15 @@
 use crate::moment::{Moment, reach};
 use crate::refusals::{Error, Result};
 use rusqlite::Connection;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
-use tokio::sync::oneshot;
+use std::sync::mpsc;
+use tokio::sync::{oneshot, watch};
 
 /// How many writes share a commit at most.
 const BATCH_MAX: usize = 64;
 
 /// The way to the writing thread. The thread ends, and closes its connection, when this is dropped.
 pub struct Writer {
-    commits: Arc<AtomicU64>,
+    commits: watch::Receiver<u64>,
     queue: Option<mpsc::Sender<Box<dyn Work>>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -51,8 +50,7 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Write<T, F> {
 impl Writer {
     pub fn start(db: Connection) -> std::io::Result<Writer> {
         let (queue, works) = mpsc::channel();
-        let commits = Arc::new(AtomicU64::new(0));
-        let count = commits.clone();
+        let (count, commits) = watch::channel(0);
         let thread =
             std::thread::Builder::new().name("store".into()).spawn(move || work(&db, &works, &count))?;
         Ok(Writer { commits, queue: Some(queue), thread: Some(thread) })
@@ -61,7 +59,12 @@ impl Writer {
     /// How many transactions have been committed. Each is one sync of the log; writing the log back to the database is another now
     /// and then.
     pub fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        *self.commits.borrow()
+    }
+
+    /// Counts the same, and can be waited for.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
     }
 
     pub async fn write<T: Send + 'static>(
@@ -90,7 +93,7 @@ impl Drop for Writer {
     }
 }
 
-fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &AtomicU64) {
+fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &watch::Sender<u64>) {
     while let Ok(first) = works.recv() {
         let batch: Vec<_> = std::iter::once(first).chain(works.try_iter().take(BATCH_MAX - 1)).collect();
         // Another process may hold the database for longer than we wait. Nothing is wrong with it then.
@@ -118,7 +121,7 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &Atomic
         })();
         let Err(Undone { why, is_full }) = ended else {
             reach(Moment::BatchCommitted);
-            commits.fetch_add(1, Ordering::Relaxed);
+            commits.send_modify(|count| *count += 1);
             batch.into_iter().for_each(|work| work.finish(None));
             continue;
         };
