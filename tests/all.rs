@@ -24,5 +24,6 @@ mod outbox;
 mod races;
 mod scenarios;
 mod templates;
+mod tenants;
 mod tidy;
 mod transports;
