@@ -326,7 +326,7 @@ pub fn letter(
 fn words(approval: &Approval) -> Markup {
     let says = &approval.agent_says;
     html! {
-        aside.says aria-labelledby="says" {
+        section.says aria-labelledby="says" {
             h2 #says { "The agent says" }
             p.quiet { "These are words of " (text::say(&approval.agent)) ". They decide nothing." }
             blockquote {
