@@ -22,6 +22,7 @@ mod matrix;
 mod notify;
 mod outbox;
 mod races;
+mod remote;
 mod scenarios;
 mod templates;
 mod tenants;
