@@ -4,6 +4,7 @@ mod backup;
 mod doctor;
 mod locks;
 mod people;
+mod powers;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -43,6 +44,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 pub use doctor::{Finding, Health, examine};
 use locks::Locks;
+pub use powers::powers;
 pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
