@@ -14,7 +14,7 @@ use crate::journal::Entry;
 use crate::people::{Deed, Owner, Person, Role, Scope};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
-use crate::store::{Accepted, AgentRow, Audited, Only, Outgoing, Page, Sent, Stored};
+use crate::store::{Accepted, AgentRow, Audited, Only, Outgoing, Page, Place, Sent, Stored};
 use crate::tools::messages::{Mail, Query};
 use std::sync::Arc;
 
@@ -142,6 +142,13 @@ impl Desk {
     pub async fn resume(&self, id: &str) -> Result<View> {
         let scope = self.reach(Deed::CancelAny)?;
         self.host.resume(scope, id).await
+    }
+
+    /// The place of an intent this person may have picked up, for whoever drives runs in the background.
+    pub fn place(&self, id: &str) -> Result<Place> {
+        let scope = self.reach(Deed::CancelAny)?;
+        let Intent { id, tenant, user, .. } = self.host.show(scope, id)?.intent;
+        Ok(Place { tenant, user, intent: id })
     }
 
     /// Cancels an intent; see [`Host::cancel`].
