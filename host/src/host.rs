@@ -1,6 +1,7 @@
 //! The facade: everything a door may ask for. The only file that names concrete back ends.
 
 mod locks;
+mod people;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -23,7 +24,7 @@ use crate::journal::{Entry, Stop};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
-use crate::people::{Owner, Scope};
+use crate::people::{Owner, Scope, who};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
 use crate::schedule::Gate;
@@ -38,6 +39,7 @@ use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
+pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
@@ -928,12 +930,24 @@ impl Host {
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
             self.may_leave(&stored)?;
+            self.may_approve(scope.tenant, &stored.agent, by)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
         let head = self.store.decide((scope, id), decision, shown, self.live().policy.0).await?;
         reach(Moment::Decided);
         Ok(head)
+    }
+
+    /// Whoever brings an agent in does not sign what it asks, where somebody else can.
+    fn may_approve(&self, tenant: &str, agent: &str, by: &str) -> Result<()> {
+        // An agent that has been removed since can send nothing.
+        let Some(installer) = self.store.installer(tenant, agent)? else { return Ok(()) };
+        if who(&installer) != who(by) || !self.has_other_approver(tenant, who(by))? {
+            return Ok(());
+        }
+        let message = format!("{} installed agent {agent}, and somebody else can decide", who(by));
+        Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
     }
 
     fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {

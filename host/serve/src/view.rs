@@ -51,6 +51,18 @@ impl Ran {
             audit_head: None,
         }
     }
+
+    /// The same of an intent that was shown.
+    pub fn shown(intent: &IntentShown) -> Ran {
+        Ran {
+            intent: intent.id.clone(),
+            status: intent.status,
+            card: intent.card.clone(),
+            approval: intent.approvals.iter().find(|asked| asked.state == State::Pending).cloned(),
+            reason: intent.reason.clone(),
+            audit_head: None,
+        }
+    }
 }
 
 fn reason(intent: &Intent) -> Option<Failure> {
@@ -495,6 +507,9 @@ pub struct OutboxMessage {
     pub why: Option<String>,
     /// The recipients the mail server refused.
     pub rejected: Vec<Rejected>,
+    /// Hash of the last entry of the audit, where somebody has just said what is to become of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_head: Option<String>,
 }
 
 impl OutboxMessage {
@@ -517,6 +532,7 @@ impl OutboxMessage {
             due: (message.state == outbox::State::Queued).then(|| rfc3339(message.due_ms)),
             why,
             rejected,
+            audit_head: None,
         }
     }
 }
@@ -696,7 +712,7 @@ pub struct Invited {
     pub expires: String,
 }
 
-/// The tokens of whoever asks.
+/// The tokens of whoever asks; an operator sees everybody's.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Tokens {
     pub tokens: Vec<TokenShown>,
@@ -706,6 +722,8 @@ pub struct Tokens {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct TokenShown {
     pub id: String,
+    /// Whose it is.
+    pub name: String,
     pub label: String,
     pub roles: Vec<Role>,
     pub made: String,
@@ -718,6 +736,7 @@ impl TokenShown {
     pub fn of(row: &TokenRow) -> TokenShown {
         TokenShown {
             id: row.id.clone(),
+            name: row.name.clone(),
             label: row.label.clone(),
             roles: row.roles.iter().copied().collect(),
             made: rfc3339(row.made_ms),
