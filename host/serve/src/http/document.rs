@@ -91,12 +91,12 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Value) -> V
     }
     if let Some(write) = route.query {
         let schema = written(write).to_value();
-        let required: BTreeSet<_> = schema["required"].as_array().into_iter().flatten().collect();
+        let required: Vec<_> = schema["required"].as_array().into_iter().flatten().collect();
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             let mut schema = schema.clone();
             let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
             parameters.push(json!({
-                "name": name, "in": "query", "required": required.contains(&json!(name)),
+                "name": name, "in": "query", "required": required.contains(&&json!(name)),
                 "description": about, "schema": schema,
             }));
         }

@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 /// Lets nobody by who shows no token. Cookies count for nothing here: a page of another site can send those.
 pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    match admit(&app, &request).await {
+    let token = bearer(request.headers()).map(str::to_owned);
+    let trace = request.extensions().get::<Arc<Trace>>().cloned();
+    match admit(&app, token.as_deref(), trace.as_deref()).await {
         Ok(desk) => {
             request.extensions_mut().insert(desk);
             next.run(request).await
@@ -28,14 +30,14 @@ pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, nex
     }
 }
 
-async fn admit(app: &App, request: &Request) -> Result<Desk, Refused> {
-    let token = bearer(request.headers()).ok_or_else(|| {
+async fn admit(app: &App, token: Option<&str>, trace: Option<&Trace>) -> Result<Desk, Refused> {
+    let token = token.ok_or_else(|| {
         Problem::new(Code::Unauthenticated, "there is no token in the request")
             .hint("send the header Authorization: Bearer TOKEN; tokens are made where you sign in")
     })?;
     let person = app.host.token(token).await?;
     let left = app.take(person.through.clone());
-    if let Some(trace) = request.extensions().get::<Arc<Trace>>() {
+    if let Some(trace) = trace {
         // Each is set once: here.
         let _ = trace.who.set(person.by());
         let _ = trace.left.set(left);
