@@ -20,6 +20,7 @@ mod outbox;
 mod output;
 mod replay;
 mod run;
+mod serve;
 mod test;
 
 use clap::parser::ValueSource;
@@ -37,7 +38,7 @@ use etcetera::BaseStrategy as _;
 use output::Exit;
 use serde::Serialize;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -130,6 +131,8 @@ enum Verb {
     Inspect(inspect::Inspect),
     /// Explain an error code
     Explain(explain::Explain),
+    /// Serve the HTTP API and the inbox where people sign, for this data folder
+    Serve(serve::Serve),
     /// Print the contract between agents and the host
     Wit,
 }
@@ -157,6 +160,7 @@ impl Verb {
             Verb::Build(_) => ("build", Acts::OnFiles),
             Verb::Inspect(_) => ("inspect", Acts::OnFiles),
             Verb::Replay(_) => ("replay", Acts::OnFolder),
+            Verb::Serve(_) => ("serve", Acts::OnFolder),
             Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::OnFolder),
             Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::OnFolder),
             Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::OnNothing),
@@ -254,20 +258,24 @@ impl Session {
         for name in [tenant, user] {
             check_user(name).map_err(|problem| Problem { code: Code::Usage, ..problem })?;
         }
-        let data = match &self.global.data {
-            Some(data) => data.clone(),
-            None => platform()?.data_dir().join("countersign"),
-        };
-        let config = match &self.global.config {
-            Some(path) => Config::load(path)?,
-            None => match data.join("config.toml") {
-                path if path.exists() => Config::load(&path)?,
-                _ => Config::default(),
-            },
-        };
+        let data = self.data()?;
+        let config = self.config(&data)?;
         let host = open(data, config)?;
         host.settle().await?;
         Ok(host)
+    }
+
+    /// The data folder.
+    fn data(&self) -> Result<PathBuf> {
+        match &self.global.data {
+            Some(data) => Ok(data.clone()),
+            None => Ok(platform()?.data_dir().join("countersign")),
+        }
+    }
+
+    /// What the operator set for this data folder.
+    fn config(&self, data: &Path) -> Result<Config> {
+        configured(self.global.config.as_deref(), data)
     }
 
     /// Whose: who a command on a folder acts for.
@@ -355,6 +363,17 @@ fn open(data: PathBuf, config: Config) -> Result<Host> {
     Host::open(Options { data, config, clock, cache, limits, in_memory: false })
 }
 
+/// The configuration of a file that was named, or else of the data folder, if there is one.
+fn configured(file: Option<&Path>, data: &Path) -> Result<Config> {
+    match file {
+        Some(path) => Ok(Config::load(path)?),
+        None => match data.join("config.toml") {
+            path if path.exists() => Ok(Config::load(&path)?),
+            _ => Ok(Config::default()),
+        },
+    }
+}
+
 /// Where compiled components are kept.
 fn cache(config: &Config) -> Option<PathBuf> {
     let platform = || Some(platform().ok()?.cache_dir().join("countersign"));
@@ -395,7 +414,12 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     // Whatever a scenario rehearses would be warned of, and is in its transcript.
-    let told = if matches!(cli.verb, Verb::Test(_)) { "error" } else { "warn" };
+    let told = match cli.verb {
+        Verb::Test(_) => "error",
+        // A line for each request.
+        Verb::Serve(_) => "warn,countersign_serve=info",
+        _ => "warn",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("COUNTERSIGN_LOG");
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| told.into()))
@@ -431,6 +455,7 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
         Verb::Explain(explain) => explain.run(session),
+        Verb::Serve(serve) => serve.run(session).await,
         Verb::Wit => wit(session),
     }
 }
