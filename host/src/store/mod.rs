@@ -7,6 +7,7 @@
 mod agents;
 mod audit;
 mod commits;
+mod counts;
 mod decisions;
 mod entries;
 mod intents;
@@ -18,6 +19,7 @@ mod writer;
 
 pub use agents::AgentRow;
 pub use audit::Audited;
+pub use counts::Counts;
 pub use decisions::{Decision, Stored};
 pub use intents::{Accepted, IDEMPOTENCY_MS, NewIntent, Only, Place};
 pub use mail::{Added, Letters, NewMail, Sent};
