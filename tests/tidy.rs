@@ -287,6 +287,10 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
             ],
         ),
         ("SEND_SECONDS_MAX", &[u64::from(config::SEND_SECONDS_MAX), u64::from(config::NOTIFY_SECONDS_MAX)]),
+        (
+            "RUNS_MAX",
+            &[config::RUNS_MAX, config::REQUESTS_PER_MINUTE_MAX, config::GRACE_SECONDS_MAX].map(u64::from),
+        ),
         ("MODULES_MAX", &[countersign_js::MODULES_MAX as u64, countersign_js::SOURCE_BYTES_MAX as u64]),
         (
             "MESSAGE_BYTES_MAX",

@@ -7,7 +7,9 @@ use crate::approval::{Verdict, outbox};
 use crate::authority::Capability;
 use crate::clock::{Millis, rfc3339};
 use crate::digest::{Digest, Encoder};
+use crate::people::Role;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Begins what every hash covers: says what the bytes are, and in which version of the format.
 const DOMAIN: &str = "countersign/audit/v1";
@@ -45,6 +47,18 @@ pub enum Fact<'a> {
     Deliver { approval: &'a str, state: outbox::State, bytes: Digest },
     /// What a person said of a message that was uncertain.
     Resolve { approval: &'a str, resolution: outbox::Resolution, by: &'a str },
+    /// Somebody was given a link to choose a password, and is there from then on.
+    Invite { person: &'a str, roles: &'a BTreeSet<Role>, by: &'a str },
+    /// Somebody used their link: every browser they were signed in with is signed out.
+    Join { person: &'a str },
+    /// Somebody is there for something else from now on.
+    Assign { person: &'a str, roles: &'a BTreeSet<Role>, by: &'a str },
+    /// Somebody is gone, with their links, browsers and tokens.
+    Dismiss { person: &'a str, by: &'a str },
+    /// A token was made for somebody, by themselves.
+    Issue { token: &'a str, roles: &'a BTreeSet<Role>, expires: String, by: &'a str },
+    /// A token lets nobody in any more.
+    Recall { token: &'a str, by: &'a str },
     /// What had ended by then was purged.
     Purge { before: String, intents: usize, by: &'a str },
 }
@@ -67,6 +81,12 @@ impl Fact<'_> {
             Fact::Attempt { .. } => "attempt",
             Fact::Deliver { .. } => "deliver",
             Fact::Resolve { .. } => "resolve",
+            Fact::Invite { .. } => "invite",
+            Fact::Join { .. } => "join",
+            Fact::Assign { .. } => "assign",
+            Fact::Dismiss { .. } => "dismiss",
+            Fact::Issue { .. } => "issue",
+            Fact::Recall { .. } => "recall",
             Fact::Purge { .. } => "purge",
         }
     }

@@ -8,14 +8,15 @@ use crate::approval::outbox::Resolution;
 use crate::audit;
 use crate::authority::Capability;
 use crate::digest::Digest;
-use crate::host::{Edit, Host, Install, Order, View};
+use crate::host::{Edit, Host, Install, Invited, Order, TokenMade, View};
 use crate::intent::Intent;
 use crate::journal::Entry;
 use crate::people::{Deed, Owner, Person, Role, Scope};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
-use crate::store::{Accepted, AgentRow, Audited, Only, Outgoing, Page, Sent, Stored};
+use crate::store::{Accepted, AgentRow, Audited, Only, Outgoing, Page, PersonRow, Sent, Stored, TokenRow};
 use crate::tools::messages::{Mail, Query};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One person at one host.
@@ -276,12 +277,64 @@ impl Desk {
 
     // People
 
+    /// Everybody in the tenant.
+    pub fn people(&self) -> Result<Vec<PersonRow>> {
+        self.ask(Deed::ManagePeople)?;
+        self.host.people(&self.person.tenant)
+    }
+
+    /// Makes a link by which somebody chooses a password; see [`Host::invite`].
+    pub async fn invite(&self, name: &str, roles: Option<BTreeSet<Role>>) -> Result<Invited> {
+        self.ask(Deed::ManagePeople)?;
+        self.host.invite(&self.person.tenant, name, roles, &self.person.by()).await
+    }
+
+    /// Gives somebody other roles; see [`Host::set_roles`].
+    pub async fn set_roles(&self, name: &str, roles: &BTreeSet<Role>) -> Result<PersonRow> {
+        self.ask(Deed::ManagePeople)?;
+        self.host.set_roles(&self.person.tenant, name, roles, &self.person.by()).await
+    }
+
+    /// Removes somebody; see [`Host::remove_person`].
+    pub async fn remove_person(&self, name: &str) -> Result<()> {
+        self.ask(Deed::ManagePeople)?;
+        self.host.remove_person(&self.person.tenant, name, &self.person.by()).await
+    }
+
+    /// The tokens this person may end: their own, or an operator everybody's.
+    fn tokens_of(&self) -> Scope<'_> {
+        match self.person.may(Deed::ManagePeople) {
+            true => Scope { tenant: &self.person.tenant, user: None },
+            false => self.own(),
+        }
+    }
+
+    /// The tokens this person may end.
+    pub fn tokens(&self) -> Result<Vec<TokenRow>> {
+        self.host.tokens(self.tokens_of())
+    }
+
+    /// Makes a token for this person; see [`Host::make_token`].
+    pub async fn make_token(
+        &self,
+        label: &str,
+        roles: Option<BTreeSet<Role>>,
+        days: u32,
+    ) -> Result<TokenMade> {
+        self.host.make_token(&self.person, label, roles, days).await
+    }
+
+    /// Ends a token at once; see [`Host::revoke_token`].
+    pub async fn revoke_token(&self, id: &str) -> Result<()> {
+        self.host.revoke_token(self.tokens_of(), id, &self.person.by()).await
+    }
+
     /// Reads roles as a person wrote them.
     ///
     /// # Errors
     ///
     /// `INVALID_PARAMETER`, naming the roles there are.
-    pub fn roles<'r>(names: impl IntoIterator<Item = &'r str>) -> Result<Vec<Role>> {
+    pub fn roles<'r>(names: impl IntoIterator<Item = &'r str>) -> Result<BTreeSet<Role>> {
         let role = |name: &str| {
             Role::parse(name).ok_or_else(|| {
                 let all: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();

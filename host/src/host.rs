@@ -1,6 +1,7 @@
 //! The facade: everything a door may ask for. The only file that names concrete back ends.
 
 mod locks;
+mod people;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -16,7 +17,7 @@ use crate::backends::smtp::Smtp;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, Way};
 use crate::digest::{Digest, Encoder};
-use crate::engine::limits::{Limits, SEGMENTS_MAX};
+use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
@@ -24,7 +25,7 @@ use crate::meters::{Counted, Meters, Reading};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
-use crate::people::{Owner, Scope};
+use crate::people::{Owner, Scope, who};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
 use crate::schedule::Gate;
@@ -39,6 +40,7 @@ use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use locks::Locks;
+pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
@@ -245,6 +247,7 @@ impl Host {
             false => Store::open(&data.join("countersign.db"))?,
         });
         clock.raise(store.latest()?);
+        let gate = Gate::new(config.serve.runs.into());
         let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
@@ -269,7 +272,7 @@ impl Host {
             locks,
             sent,
             wall_max: limits.wall_max,
-            gate: Gate::new(SEGMENTS_MAX),
+            gate,
             transport: None,
             crash_after: no_crash(),
             mailbox,
@@ -955,6 +958,7 @@ impl Host {
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
             self.may_leave(&stored)?;
+            self.may_approve(scope.tenant, &stored.agent, by)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
@@ -962,6 +966,17 @@ impl Host {
         reach(Moment::Decided);
         self.ports.meters.decided(verdict);
         Ok(head)
+    }
+
+    /// Whoever brings an agent in does not sign what it asks, where somebody else can.
+    fn may_approve(&self, tenant: &str, agent: &str, by: &str) -> Result<()> {
+        // An agent that has been removed since can send nothing.
+        let Some(installer) = self.store.installer(tenant, agent)? else { return Ok(()) };
+        if who(&installer) != who(by) || !self.has_other_approver(tenant, who(by))? {
+            return Ok(());
+        }
+        let message = format!("{} installed agent {agent}, and somebody else can decide", who(by));
+        Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
     }
 
     fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {

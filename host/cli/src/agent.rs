@@ -5,7 +5,7 @@ use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::agent::Package;
 use countersign::authority::Capability;
-use countersign::host::{Install, TENANT, principal};
+use countersign::host::Install;
 use countersign::printable::{line, printable};
 use countersign::refusals::{Code, Problem, Result};
 use std::fmt::Write as _;
@@ -61,22 +61,18 @@ pub enum Agent {
 
 impl Agent {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let user = session.user();
         match self {
             Agent::Install { file, manifest, grant, keep_grants, strict_imports } => {
                 let bytes = read(&file)?;
                 let manifest = manifest.as_deref().map(read_text).transpose()?;
-                let host = session.host().await?;
-                let spinner = super::run::spinner("compiling");
                 let how = Install { manifest, grants: grant, keep_grants, strict_imports };
-                let (row, warnings) = host.install(user, bytes, how, &principal()).await?;
-                spinner.finish_and_clear();
-                for warning in &warnings {
-                    say(&format!("warning: {warning}"));
+                let agent = session.door().await?.install(bytes, how).await?;
+                for warning in &agent.warnings {
+                    say(&format!("warning: {}", line(warning)));
                 }
-                session.answer(&output::Agent::of(&row, warnings), |agent| {
-                    let mut out = format!("Installed {} {}\n", line(&agent.id), agent.version);
-                    let _ = writeln!(out, "Digest    sha256:{}", agent.digest);
+                session.answer(&agent, |agent| {
+                    let mut out = format!("Installed {} {}\n", line(&agent.id), line(&agent.version));
+                    let _ = writeln!(out, "Digest    sha256:{}", line(&agent.digest));
                     let _ = writeln!(out, "Granted   {}", names(&agent.granted));
                     let missing: Vec<_> =
                         agent.capabilities.iter().filter(|c| !agent.granted.contains(c)).copied().collect();
@@ -86,21 +82,19 @@ impl Agent {
                             out,
                             "\nTo grant what else it declares: {} agent grant {} {missing}",
                             session.program(),
-                            agent.id
+                            line(&agent.id)
                         );
                     }
                     out
                 })?;
             }
             Agent::List => {
-                let agents = session.host().await?.agents(user)?;
-                let agents = agents.iter().map(|row| output::Agent::of(row, vec![])).collect();
-                session.answer(&output::Agents { agents }, |list| {
+                session.answer(&session.door().await?.agents().await?, |list| {
                     let row = |agent: &output::Agent| {
                         vec![
                             line(&agent.id),
                             agent.version.clone(),
-                            agent.digest[..12].into(),
+                            agent.digest.chars().take(12).collect(),
                             names(&agent.granted),
                         ]
                     };
@@ -109,21 +103,16 @@ impl Agent {
                 })?;
             }
             Agent::Show { id } => {
-                let row = session.host().await?.agent(user, &id)?;
-                session.answer(&output::Agent::of(&row, vec![]), show)?;
+                session.answer(&session.door().await?.agent(&id).await?, show)?;
             }
             Agent::Grant { id, capabilities } => {
-                let host = session.host().await?;
-                let row = host.grant(user, &id, &capabilities, &principal()).await?;
-                session.answer(&output::Agent::of(&row, vec![]), granted)?;
+                session.answer(&session.door().await?.grant(&id, &capabilities).await?, granted)?;
             }
             Agent::Revoke { id, capabilities } => {
-                let row = session.host().await?.revoke(user, &id, &capabilities, &principal()).await?;
-                session.answer(&output::Agent::of(&row, vec![]), granted)?;
+                session.answer(&session.door().await?.revoke(&id, &capabilities).await?, granted)?;
             }
             Agent::Remove { id } => {
-                session.host().await?.remove(TENANT, &id, &principal()).await?;
-                session.answer(&output::Removed { removed: id }, |it| {
+                session.answer(&session.door().await?.remove(&id).await?, |it| {
                     format!("Removed {}\n", line(&it.removed))
                 })?;
             }
@@ -152,17 +141,17 @@ fn granted(agent: &output::Agent) -> String {
 }
 
 fn show(agent: &output::Agent) -> String {
-    let mut out = format!("{} {}\n\n", line(&agent.name), agent.version);
+    let mut out = format!("{} {}\n\n", line(&agent.name), line(&agent.version));
     let _ = writeln!(out, "Id        {}", line(&agent.id));
-    let _ = writeln!(out, "Digest    sha256:{}", agent.digest);
+    let _ = writeln!(out, "Digest    sha256:{}", line(&agent.digest));
     let _ = writeln!(out, "Size      {} bytes", agent.bytes);
     let _ = writeln!(out, "Declares  {}", names(&agent.capabilities));
     let _ = writeln!(out, "Granted   {}", names(&agent.granted));
-    let _ = writeln!(out, "Installed {} by {}", agent.installed, line(&agent.installed_by));
+    let _ = writeln!(out, "Installed {} by {}", line(&agent.installed), line(&agent.installed_by));
     out += &super::inspect::about(&agent.manifest);
     if let Some(scopes) = agent.manifest["scopes"].as_object() {
         for (capability, patterns) in scopes {
-            let _ = writeln!(out, "Confined  {capability} to {}", line(&patterns.to_string()));
+            let _ = writeln!(out, "Confined  {} to {}", line(capability), line(&patterns.to_string()));
         }
     }
     out

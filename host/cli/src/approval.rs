@@ -1,14 +1,14 @@
 //! `countersign approval`: look at what agents ask for, and decide.
 
-use super::output::{self, Exit};
+use super::door::Door;
+use super::output::{self, Exit, Ran};
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::{Verdict, decision::State};
 use countersign::digest::Digest;
-use countersign::host::{Edit, Host, principal};
+use countersign::host::Edit;
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
-use countersign::store::Page;
 use countersign::tools::messages::rules::BODY_BYTES_MAX;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -68,57 +68,51 @@ pub enum Approval {
 
 impl Approval {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let user = session.user();
-        let host = session.host().await?;
+        let door = session.door().await?;
         match self {
             Approval::List { pending } => {
-                let approvals = host.approvals(user, pending, Page::default())?;
-                super::say_if_cut(approvals.len());
-                let approvals = approvals.iter().map(output::Approval::of).collect();
-                session.answer(&output::Approvals { approvals, next: None }, |list| {
+                let list = door.approvals(pending).await?;
+                super::say_if_cut(list.approvals.len());
+                session.answer(&list, |list| {
                     let rows: Vec<_> = list.approvals.iter().map(row).collect();
                     draw::table(&["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"], &rows)
                 })?;
                 Ok(Exit::Done)
             }
             Approval::Show { id } => {
-                let approval = output::Approval::of(&host.approval(user, &id)?);
-                session.answer(&approval, draw::approval)?;
+                session.answer(&door.approval(&id).await?, draw::approval)?;
                 Ok(Exit::Done)
             }
             Approval::Approve { id, digest, no_resume } => {
                 let shown = match digest {
                     Some(digest) => parsed(&digest)?,
-                    None => match ask(session, &host, &id)? {
+                    None => match ask(&door, &id).await? {
                         Some(shown) => shown,
                         None => {
                             say(&format!(
                                 "Nothing was decided. To let nothing leave: {} approval decline {id}",
                                 session.program()
                             ));
-                            let view = host.show(user, &host.approval(user, &id)?.intent)?;
-                            return super::intent::finish(session, &host, &view);
+                            let intent = door.approval(&id).await?.intent;
+                            let ran = Ran::shown(&door.intent(&intent).await?);
+                            return super::intent::finish(session, &door, &ran).await;
                         }
                     },
                 };
-                decide(session, &host, &id, Verdict::Approve, shown, None, no_resume).await
+                decide(session, &door, &id, (Verdict::Approve, shown, None), no_resume).await
             }
             Approval::Decline { id, note, no_resume } => {
                 // Declining is safe whatever was shown: nothing leaves.
-                let shown = host.approval(user, &id)?.approval.digest;
-                decide(session, &host, &id, Verdict::Decline, shown, note, no_resume).await
+                let shown = digest_of(&door.approval(&id).await?)?;
+                decide(session, &door, &id, (Verdict::Decline, shown, note), no_resume).await
             }
             Approval::Edit { id, subject, body_file, remove_recipient: remove, digest } => {
                 let body = body_file.map(|path| body(&path)).transpose()?;
                 let shown = digest.map(|digest| parsed(&digest)).transpose()?;
                 let edit = Edit { subject, body, remove };
-                let head = host.edit(user, &id, edit, shown, &principal()).await?;
-                changed(session, &host, &id, head)
+                changed(session, &door.edit(&id, edit, shown).await?)
             }
-            Approval::Revoke { id } => {
-                let head = host.take_back(user, &id, &principal()).await?;
-                changed(session, &host, &id, head)
-            }
+            Approval::Revoke { id } => changed(session, &door.take_back(&id).await?),
         }
     }
 }
@@ -141,51 +135,62 @@ fn body(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// The digest a decision about this must carry.
+fn digest_of(approval: &output::Approval) -> Result<Digest> {
+    let digest = Digest::parse(&approval.digest);
+    let problem = || Problem::new(Code::ServerUnreachable, "the server shows an approval without a digest");
+    Ok(digest.ok_or_else(problem)?)
+}
+
 /// Prints an approval as it stands after a change.
-fn changed(session: &Session, host: &Host, id: &str, head: Digest) -> Result<Exit> {
-    let approval = output::Approval::of(&host.approval(session.user(), id)?);
-    session.answer(&output::Changed { approval, audit_head: head.to_string() }, |changed| {
-        draw::approval(&changed.approval)
-    })?;
-    super::audit::say_head(&head);
+fn changed(session: &Session, changed: &output::Changed) -> Result<Exit> {
+    session.answer(changed, |changed| draw::approval(&changed.approval))?;
+    super::audit::say_head(&changed.audit_head);
     Ok(Exit::Done)
 }
 
+/// Decides, with what was shown and a note, and goes on with the run.
 async fn decide(
     session: &Session,
-    host: &Host,
+    door: &Door,
     id: &str,
-    verdict: Verdict,
-    shown: Digest,
-    note: Option<String>,
+    (verdict, shown, note): (Verdict, Digest, Option<String>),
     no_resume: bool,
 ) -> Result<Exit> {
-    let user = session.user();
-    let head = host.decide(user, id, verdict, shown, &principal(), note).await?;
-    let intent = host.approval(user, id)?.intent;
-    let view = match no_resume {
-        true => host.show(user, &intent)?,
-        false => super::intent::resume(session, host, &intent).await?,
-    };
-    let exit = super::intent::finish_decided(session, host, &view, Some(head))?;
-    super::audit::say_head(&head);
+    if no_resume && let Door::There(_) = door {
+        let problem =
+            Problem::new(Code::Usage, "--no-resume is for a folder: a server picks its runs up by itself");
+        return Err(problem.hint("leave out --no-resume").into());
+    }
+    let mut ran = door.decide(id, verdict, shown, note, no_resume).await?;
+    if !no_resume {
+        ran = super::intent::stay(door, ran).await?;
+    }
+    let exit = super::intent::finish(session, door, &ran).await?;
+    if let Some(head) = &ran.audit_head {
+        super::audit::say_head(head);
+    }
     Ok(if no_resume { Exit::Done } else { exit })
 }
 
 /// Draws the action on the terminal and asks. Gives the digest of what was drawn, or nothing on no.
-fn ask(session: &Session, host: &Host, id: &str) -> Result<Option<Digest>> {
-    let stored = host.approval(session.user(), id)?;
+async fn ask(door: &Door, id: &str) -> Result<Option<Digest>> {
+    let approval = door.approval(id).await?;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Problem::new(Code::DigestRequired, "approving away from a terminal needs --digest")
             .hint(format!("`countersign approval show {id}` shows what would leave, and its digest"))
             .into());
     }
-    let shown = stored.approval.digest;
-    if stored.approval.state != State::Pending {
+    // What was drawn is signed, whatever digest came with it.
+    let shown = match &approval.action {
+        Some(action) => action.digest(),
+        None => digest_of(&approval)?,
+    };
+    if approval.state != State::Pending {
         // Nothing to ask: the refusal says who decided.
         return Ok(Some(shown));
     }
-    say(&draw::approval(&output::Approval::of(&stored)));
+    say(&draw::approval(&approval));
     Ok(answer("Let exactly this leave?")?.filter(|yes| *yes).map(|_| shown))
 }
 

@@ -1,11 +1,10 @@
 //! `countersign audit`: the record of everything that was decided and sent.
 
-use super::output::{self, Exit};
+use super::output::Exit;
 use super::{Session, print, say};
 use clap::Subcommand;
 use countersign::digest::Digest;
-use countersign::host::TENANT;
-use countersign::printable::ascii;
+use countersign::printable::{ascii, line};
 use countersign::refusals::{Code, Problem, Result};
 
 #[derive(Subcommand)]
@@ -22,7 +21,7 @@ pub enum Audit {
 
 impl Audit {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let host = session.host().await?;
+        let door = session.door().await?;
         match self {
             Audit::Verify { head } => {
                 let head = head.map(|head| {
@@ -30,23 +29,23 @@ impl Audit {
                         Problem::new(Code::Usage, "--head: 64 hexadecimal digits are expected")
                     })
                 });
-                let audited = host.audit(TENANT, head.transpose()?)?;
-                let verified = output::Verified::of(&audited)?;
-                session.answer(&verified, |it| {
-                    format!("{} entries, each as it was written.\nHead {}\n", it.entries, it.head)
+                session.answer(&door.verify(head.transpose()?).await?, |it| {
+                    format!("{} entries, each as it was written.\nHead {}\n", it.entries, line(&it.head))
                 })?;
             }
-            Audit::Export => host.each_audit_entry(TENANT, |previous, entry| {
-                let exported = output::AuditEntry::of(previous, entry)?;
-                let text = serde_json::to_string(&exported).map_err(anyhow::Error::from)?;
-                print(&(ascii(&text) + "\n"))
-            })?,
+            Audit::Export => {
+                let print = |entry| {
+                    let text = serde_json::to_string(&entry).map_err(anyhow::Error::from)?;
+                    print(&(ascii(&text) + "\n"))
+                };
+                door.each_audit_entry(print).await?;
+            }
         }
         Ok(Exit::Done)
     }
 }
 
 /// Says where the record ends, for whoever keeps it: a record that is later cut short or written anew no longer holds it.
-pub fn say_head(head: &Digest) {
-    say(&format!("Audit head {head}"));
+pub fn say_head(head: &str) {
+    say(&format!("Audit head {}", line(head)));
 }

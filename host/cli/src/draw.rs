@@ -34,14 +34,15 @@ pub fn approval(approval: &Approval) -> String {
     if !says.description.is_empty() {
         out += &block(&short(&says.description, DESCRIPTION_CHARS_MAX));
     }
-    let _ = writeln!(out, "\nApproval {}, asked {}", approval.id, approval.asked);
+    let _ = writeln!(out, "\nApproval {}, asked {}", line(&approval.id), line(&approval.asked));
     if approval.state == State::Pending {
-        let _ = writeln!(out, "Open     until {}", approval.expires);
+        let _ = writeln!(out, "Open     until {}", line(&approval.expires));
     }
-    let _ = writeln!(out, "Digest   {}", approval.digest);
+    let _ = writeln!(out, "Digest   {}", line(&approval.digest));
     match &approval.decided {
         Some(decided) => {
-            let _ = writeln!(out, "Decided  {} by {} at {}", decided.verdict, line(&decided.by), decided.at);
+            let (verdict, by, at) = (line(&decided.verdict), line(&decided.by), line(&decided.at));
+            let _ = writeln!(out, "Decided  {verdict} by {by} at {at}");
             if let Some(note) = &decided.note {
                 let _ = writeln!(out, "Note     {}", line(note));
             }
@@ -142,18 +143,20 @@ fn field(name: &str, value: &str) -> String {
 /// How a run stands, and what to do next. Commands begin with `program`.
 pub fn ran(ran: &Ran, program: &str) -> String {
     let mut out = String::new();
+    let intent = line(&ran.intent);
     match ran.status {
         Status::Waiting => {
             if let Some(asked) = &ran.approval {
                 out += &approval(asked);
-                let _ = writeln!(out, "\nIntent {} waits for a decision:\n", ran.intent);
-                let _ = writeln!(out, "  {program} approval approve {} --digest {}", asked.id, asked.digest);
-                let _ = writeln!(out, "  {program} approval decline {}", asked.id);
+                let (id, digest) = (line(&asked.id), line(&asked.digest));
+                let _ = writeln!(out, "\nIntent {intent} waits for a decision:\n");
+                let _ = writeln!(out, "  {program} approval approve {id} --digest {digest}");
+                let _ = writeln!(out, "  {program} approval decline {id}");
             }
         }
         Status::Sending => {
-            let _ = writeln!(out, "Intent {} waits for its message to be handed over:\n", ran.intent);
-            let _ = writeln!(out, "  {program} intent resume {}", ran.intent);
+            let _ = writeln!(out, "Intent {intent} waits for its message to be handed over:\n");
+            let _ = writeln!(out, "  {program} intent resume {intent}");
         }
         Status::Done => match &ran.card {
             Some(shown) => out += &card(shown),
@@ -162,15 +165,16 @@ pub fn ran(ran: &Ran, program: &str) -> String {
         Status::Stopped => {
             if let Some(reason) = &ran.reason {
                 let message = short(&reason.message, MESSAGE_CHARS);
-                let _ = writeln!(out, "Intent {} was stopped: {message} [{}]", ran.intent, reason.code);
-                let _ = writeln!(out, "`{program} explain {}` says what to do", reason.code);
+                let code = line(&reason.code);
+                let _ = writeln!(out, "Intent {intent} was stopped: {message} [{code}]");
+                let _ = writeln!(out, "`{program} explain {code}` says what to do");
             }
         }
         Status::Cancelled => {
-            let _ = writeln!(out, "Intent {} is cancelled.", ran.intent);
+            let _ = writeln!(out, "Intent {intent} is cancelled.");
         }
         Status::Running => {
-            let _ = writeln!(out, "Intent {} can go on: {program} intent resume {0}", ran.intent);
+            let _ = writeln!(out, "Intent {intent} can go on: {program} intent resume {intent}");
         }
     }
     out
@@ -208,17 +212,18 @@ pub fn card(card: &Value) -> String {
     out
 }
 
-/// Columns with two spaces between them; the last one is not padded.
+/// Columns with two spaces between them; the last one is not padded. Each row is one line, whatever is in its cells.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| line(cell)).collect()).collect();
     let mut widths: Vec<_> = head.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut out = String::new();
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
-    for row in std::iter::once(&head).chain(rows) {
+    for row in std::iter::once(&head).chain(&rows) {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let _ = writeln!(out, "{}", cells.join("  ").trim_end());
     }

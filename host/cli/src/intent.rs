@@ -1,17 +1,16 @@
 //! `countersign intent`: look at intents, pick them up, retry or cancel them.
 
+use super::door::Door;
 use super::output::{self, Exit, IntentRow, IntentShown, Ran};
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::decision::State;
 use countersign::approval::outbox;
-use countersign::clock::Millis;
-use countersign::digest::Digest;
-use countersign::host::{Host, TENANT, View, principal};
+use countersign::clock::{self, Millis};
+use countersign::host::principal;
 use countersign::intent::Status;
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
-use countersign::store::{Only, Page};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -56,14 +55,15 @@ fn age(text: &str) -> std::result::Result<Millis, String> {
 
 impl Intent {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let user = session.user();
-        let host = session.host().await?;
-        let view = match self {
+        if let Intent::Purge { older_than } = self {
+            return purge(session, older_than).await;
+        }
+        let door = session.door().await?;
+        let ran = match self {
             Intent::List => {
-                let intents: Vec<_> =
-                    host.intents(user, Only::default(), Page::default())?.iter().map(IntentRow::of).collect();
-                super::say_if_cut(intents.len());
-                session.answer(&output::Intents { intents, next: None }, |list| {
+                let list = door.intents().await?;
+                super::say_if_cut(list.intents.len());
+                session.answer(&list, |list| {
                     let row = |intent: &IntentRow| {
                         let status = intent.status.name().to_owned();
                         vec![
@@ -80,85 +80,84 @@ impl Intent {
                 return Ok(Exit::Done);
             }
             Intent::Show { id } => {
-                let shown = IntentShown::of(&host.show(user, &id)?, host.journal(user, &id)?);
-                session.answer(&shown, |it| show(it, session))?;
+                session.answer(&door.intent(&id).await?, |it| show(it, session))?;
                 return Ok(Exit::Done);
             }
             Intent::Cancel { id } => {
-                let view = host.cancel(user, &id).await?;
-                session.answer(&IntentShown::of(&view, host.journal(user, &view.intent.id)?), |it| {
-                    format!("Intent {} is cancelled.\n", it.id)
+                session.answer(&door.cancel(&id).await?, |it| {
+                    format!("Intent {} is cancelled.\n", line(&it.id))
                 })?;
                 return Ok(Exit::Done);
             }
-            Intent::Purge { older_than } => {
-                let purged = host.purge(TENANT, older_than, &principal()).await?;
-                let messages = purged.letters.len();
-                let purged = output::Purged { intents: purged.intents, messages, kept: purged.kept };
-                session.answer(&purged, |it| {
-                    let mut out = format!("{} intents are gone, and {} messages with them.\n", it.intents, it.messages);
-                    if it.kept > 0 {
-                        let _ = writeln!(
-                            out,
-                            "{} stay: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
-                            it.kept,
-                            session.program()
-                        );
-                    }
-                    out
-                })?;
-                return Ok(Exit::Done);
-            }
-            Intent::Resume { id } => resume(session, &host, &id).await?,
-            Intent::Retry { id } => host.retry(user, &id).await?,
+            Intent::Purge { .. } => unreachable!("it is for a folder alone"),
+            Intent::Resume { id } => stay(&door, door.resume(&id).await?).await?,
+            Intent::Retry { id } => door.retry(&id).await?,
         };
-        finish(session, &host, &view)
+        finish(session, &door, &ran).await
     }
 }
 
-/// Picks a run up, and stays for the attempts of its message that come soon.
-pub async fn resume(session: &Session, host: &Host, id: &str) -> Result<View> {
-    let user = session.user();
-    let mut patience = PATIENCE;
-    loop {
-        let view = host.resume(user, id).await?;
-        if view.intent.status != Status::Sending {
-            return Ok(view);
+async fn purge(session: &Session, older_than: Millis) -> Result<Exit> {
+    let host = session.host().await?;
+    let purged = host.purge(session.owner().tenant, older_than, &principal()).await?;
+    let messages = purged.letters.len();
+    let purged = output::Purged { intents: purged.intents, messages, kept: purged.kept };
+    session.answer(&purged, |it| {
+        let mut out = format!("{} intents are gone, and {} messages with them.\n", it.intents, it.messages);
+        if it.kept > 0 {
+            let _ = writeln!(
+                out,
+                "{} stay: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
+                it.kept,
+                session.program()
+            );
         }
-        let due =
-            host.outbox(user, true, Page::default())?.into_iter().filter(|message| message.intent == id);
-        let due =
-            due.filter(|message| message.state == outbox::State::Queued).map(|message| message.due_ms).min();
-        let Some(due_ms) = due else { return Ok(view) };
-        let wait = Duration::from_millis((due_ms - host.clock().now()).max(0) as u64);
-        let Some(left) = patience.checked_sub(wait) else { return Ok(view) };
+        out
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Stays for the attempts of its message that come soon.
+pub async fn stay(door: &Door, mut ran: Ran) -> Result<Ran> {
+    let mut patience = PATIENCE;
+    while ran.status == Status::Sending {
+        let open = door.outbox(true).await?.messages.into_iter();
+        let queued = open.filter(|it| it.intent == ran.intent && it.state == outbox::State::Queued);
+        let due = queued.filter_map(|it| clock::parse(it.due.as_deref()?)).min();
+        let Some(due_ms) = due else { break };
+        let wait = door.until(due_ms);
+        let Some(left) = patience.checked_sub(wait) else { break };
         patience = left;
         say(&format!(
             "The message has not been taken yet; it is offered again in {} s.",
             wait.as_secs().max(1)
         ));
         tokio::time::sleep(wait + Duration::from_millis(1)).await;
+        ran = Ran { audit_head: ran.audit_head, ..door.look_again(&ran.intent).await? };
     }
+    Ok(ran)
 }
 
 /// Prints how a run stands, and tells the operator how to grant what it was denied.
-pub fn finish(session: &Session, host: &Host, view: &View) -> Result<Exit> {
-    finish_decided(session, host, view, None)
-}
-
-/// The same behind a decision, whose place in the audit is told with it.
-pub fn finish_decided(session: &Session, host: &Host, view: &View, head: Option<Digest>) -> Result<Exit> {
-    let ran = Ran { audit_head: head.map(|head| head.to_string()), ..Ran::of(view) };
-    session.answer(&ran, |ran| draw::ran(ran, &session.program()))?;
-    if Exit::of(&ran) == Exit::ErrorCard {
-        let timeline = output::timeline(host.journal(session.user(), &ran.intent)?);
-        let grants: BTreeSet<_> = timeline.iter().filter_map(output::Call::cure).collect();
+pub async fn finish(session: &Session, door: &Door, ran: &Ran) -> Result<Exit> {
+    session.answer(ran, |ran| draw::ran(ran, &session.program()))?;
+    if Exit::of(ran) == Exit::ErrorCard {
+        let timeline = door.intent(&ran.intent).await?.timeline;
+        let grants: BTreeSet<_> = timeline.iter().filter_map(cure).collect();
         for grant in grants {
             let grant = session.command(grant);
             say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
         }
     }
-    Ok(Exit::of(&ran))
+    Ok(Exit::of(ran))
+}
+
+/// The command that would have admitted a call. What a server calls so and is another command is not handed on.
+fn cure(call: &output::Call) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_ ".contains(c);
+    call.cure().filter(|command| {
+        command.strip_prefix("countersign agent grant ").is_some_and(|what| what.chars().all(plain))
+    })
 }
 
 /// The calls of a run, two lines each.
@@ -174,11 +173,11 @@ pub fn timeline(calls: &[output::Call], session: &Session) -> String {
             out,
             "  {:>3}  {}  {} {asked}\n       -> {heard}",
             call.number,
-            call.at,
+            line(&call.at),
             line(&call.call)
         );
-        if let Some(grant) = call.details.as_ref().and_then(|details| details["grant"].as_str()) {
-            let _ = writeln!(out, "       to grant it: {}", line(&session.command(grant)));
+        if let Some(grant) = cure(call) {
+            let _ = writeln!(out, "       to grant it: {}", session.command(grant));
         }
     }
     out
@@ -189,24 +188,24 @@ fn show(it: &IntentShown, session: &Session) -> String {
     let mut out = String::new();
     let mut status = it.status.name().to_owned();
     if it.status == Status::Running && !it.live {
-        let _ = write!(status, ", interrupted: {program} intent resume {}", it.id);
+        let _ = write!(status, ", interrupted: {program} intent resume {}", line(&it.id));
     }
-    let _ = writeln!(out, "Intent    {}", it.id);
+    let _ = writeln!(out, "Intent    {}", line(&it.id));
     let _ = writeln!(out, "Asked     {} of {}", line(&it.action), line(&it.agent));
     let parameters = serde_json::to_string(&it.parameters).unwrap_or_default();
     let _ = writeln!(out, "With      {}", short(&parameters, 500));
     let _ = writeln!(out, "Status    {status}");
-    let _ = writeln!(out, "Submitted {}, last change {}", it.submitted, it.updated);
+    let _ = writeln!(out, "Submitted {}, last change {}", line(&it.submitted), line(&it.updated));
     if let Some(retried) = &it.retry_of {
-        let _ = writeln!(out, "Retry of  {retried}");
+        let _ = writeln!(out, "Retry of  {}", line(retried));
     }
     if !it.timeline.is_empty() {
         out += "\nTimeline\n";
     }
     out += &timeline(&it.timeline, session);
     for approval in &it.approvals {
-        let _ =
-            write!(out, "\nApproval  {}, asked {}, {}", approval.id, approval.asked, approval.state.name());
+        let (id, asked) = (line(&approval.id), line(&approval.asked));
+        let _ = write!(out, "\nApproval  {id}, asked {asked}, {}", approval.state.name());
         match &approval.decided {
             Some(decided) => {
                 // What has become of it since is its state, and was another's doing.
@@ -215,7 +214,7 @@ fn show(it: &IntentShown, session: &Session) -> String {
                     _ if decided.verdict == "approve" => ", approved",
                     _ => ", declined",
                 };
-                let _ = writeln!(out, "{said} by {} at {}", line(&decided.by), decided.at);
+                let _ = writeln!(out, "{said} by {} at {}", line(&decided.by), line(&decided.at));
                 if let Some(note) = &decided.note {
                     let _ = writeln!(out, "          note: {}", short(note, 200));
                 }
@@ -226,7 +225,7 @@ fn show(it: &IntentShown, session: &Session) -> String {
             out += "          and used\n";
         }
         if approval.state == State::Pending {
-            let _ = writeln!(out, "          {program} approval show {}", approval.id);
+            let _ = writeln!(out, "          {program} approval show {id}");
         }
     }
     if let Some(card) = &it.card {
@@ -234,8 +233,8 @@ fn show(it: &IntentShown, session: &Session) -> String {
         out += &draw::card(card);
     }
     if let Some(reason) = &it.reason {
-        let _ = writeln!(out, "\nStopped   {} [{}]", line(&reason.message), reason.code);
-        let _ = writeln!(out, "          {}", reason.hint.as_deref().unwrap_or_default());
+        let _ = writeln!(out, "\nStopped   {} [{}]", line(&reason.message), line(&reason.code));
+        let _ = writeln!(out, "          {}", line(reason.hint.as_deref().unwrap_or_default()));
     }
     if !it.log.is_empty() {
         out += "\nLog\n";

@@ -33,10 +33,9 @@ pub enum Mailbox {
 
 impl Mailbox {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let user = session.user();
-        let host = session.host().await?;
         match self {
             Mailbox::Import { path } => {
+                let host = session.host().await?;
                 let bar = ProgressBar::new(0);
                 let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
                 bar.set_style(style.expect("a constant"));
@@ -44,7 +43,7 @@ impl Mailbox {
                     bar.set_length(total as u64);
                     bar.set_position(done as u64);
                 };
-                let imported = host.import(user, &path, progress).await?;
+                let imported = host.import(session.owner(), &path, progress).await?;
                 bar.finish_and_clear();
                 let broken = imported.broken.into_iter();
                 let imported = output::Imported {
@@ -68,6 +67,7 @@ impl Mailbox {
                 })?;
             }
             Mailbox::List { from, after, limit } => {
+                let door = session.door().await?;
                 let after_ms = match after {
                     None => None,
                     Some(after) => Some(clock::parse(&after).ok_or_else(|| {
@@ -77,9 +77,7 @@ impl Mailbox {
                         )
                     })?),
                 };
-                let found = host.mail(user, &Query { from, after_ms, limit })?;
-                let messages = found.into_iter().map(output::Message::of).collect();
-                session.answer(&output::Messages { messages }, |list| {
+                session.answer(&door.mail(&Query { from, after_ms, limit }).await?, |list| {
                     let row = |m: &output::Message| {
                         let unread = if m.unread { "*" } else { " " };
                         vec![unread.into(), m.timestamp.clone(), short(&m.from, 40), short(&m.subject, 60)]
@@ -89,8 +87,7 @@ impl Mailbox {
                 })?;
             }
             Mailbox::Sent => {
-                let messages = host.sent(user)?.iter().map(output::SentMessage::of).collect();
-                session.answer(&output::Sent { messages }, |list| {
+                session.answer(&session.door().await?.sent().await?, |list| {
                     let row = |m: &output::SentMessage| {
                         vec![
                             m.timestamp.clone(),

@@ -6,7 +6,9 @@ mod agent;
 mod approval;
 mod audit;
 mod build;
+mod client;
 mod demo;
+mod door;
 mod draw;
 mod explain;
 mod inspect;
@@ -20,13 +22,17 @@ mod replay;
 mod run;
 mod test;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use client::Client;
 use countersign::clock::Clock;
 use countersign::config::{Config, check_user};
 use countersign::engine::limits::Limits;
 use countersign::host::{Host, LIST_MAX, Options};
+use countersign::people::{Owner, TENANT};
 use countersign::printable::{ascii, line, printable};
 use countersign::refusals::{Code, Error, Problem, Result};
+use door::{Door, Here};
 use etcetera::BaseStrategy as _;
 use output::Exit;
 use serde::Serialize;
@@ -58,18 +64,31 @@ struct Cli {
 }
 
 const GLOBAL: &str = "Options of every command";
+/// The variables that name a folder, a server, and who asks there.
+const DATA: &str = "COUNTERSIGN_DATA";
+const SERVER: &str = "COUNTERSIGN_SERVER";
+const TOKEN: &str = "COUNTERSIGN_TOKEN";
 
 #[derive(Args)]
 struct Global {
     /// Folder for everything Countersign keeps
-    #[arg(long, global = true, env = "COUNTERSIGN_DATA", value_name = "DIR", help_heading = GLOBAL)]
+    #[arg(long, global = true, env = DATA, value_name = "DIR", help_heading = GLOBAL)]
     data: Option<PathBuf>,
     /// Configuration file; by default `config.toml` of the data folder, if it is there
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
-    /// The user to act for
-    #[arg(long, global = true, default_value = "local", value_name = "NAME", help_heading = GLOBAL)]
-    user: String,
+    /// The user to act for; `local` unless you say
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
+    user: Option<String>,
+    /// The tenant the user belongs to; `main` unless you say
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
+    tenant: Option<String>,
+    /// Act at this server instead of on a folder; the token is taken from COUNTERSIGN_TOKEN
+    #[arg(long, global = true, env = SERVER, value_name = "URL", help_heading = GLOBAL)]
+    server: Option<String>,
+    /// Take the token from this file
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    token_file: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
@@ -115,15 +134,126 @@ enum Verb {
     Wit,
 }
 
+/// What a verb acts on.
+#[derive(Clone, Copy, PartialEq)]
+enum Acts {
+    /// On a host, in a folder or at a server.
+    OnHost,
+    /// On the data folder itself.
+    OnFolder,
+    /// On files of this machine: no host has a part in it.
+    OnFiles,
+    /// On nothing that could be elsewhere.
+    OnNothing,
+}
+
+impl Verb {
+    /// Its name, where it has to be told, and what it acts on.
+    fn acts(&self) -> (&'static str, Acts) {
+        match self {
+            Verb::Demo(_) => ("demo", Acts::OnFiles),
+            Verb::New(_) => ("new", Acts::OnFiles),
+            Verb::Test(_) => ("test", Acts::OnFiles),
+            Verb::Build(_) => ("build", Acts::OnFiles),
+            Verb::Inspect(_) => ("inspect", Acts::OnFiles),
+            Verb::Replay(_) => ("replay", Acts::OnFolder),
+            Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::OnFolder),
+            Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::OnFolder),
+            Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::OnNothing),
+            Verb::Explain(_) => ("explain", Acts::OnNothing),
+            Verb::Wit => ("wit", Acts::OnNothing),
+            Verb::Agent(_) => ("agent", Acts::OnHost),
+            Verb::Outbox(_) => ("outbox", Acts::OnHost),
+            Verb::Audit(_) => ("audit", Acts::OnHost),
+            Verb::Run(_) => ("run", Acts::OnHost),
+            Verb::Approval(_) => ("approval", Acts::OnHost),
+            Verb::Intent(_) => ("intent", Acts::OnHost),
+            Verb::Mailbox(_) => ("mailbox", Acts::OnHost),
+        }
+    }
+}
+
 /// What every verb gets.
 struct Session {
     global: Global,
+    /// Whether --data was given, and not only its variable.
+    is_folder_given: bool,
+    /// Whether --server was given, and not only its variable.
+    is_server_given: bool,
 }
 
 impl Session {
-    /// Opens the host, settles what is due, and gives it.
+    /// The server to act at, if it is one. A folder that is named in a command goes before a server that is set for all of them.
+    fn server(&self) -> Option<&str> {
+        let server = self.global.server.as_deref()?;
+        (self.is_server_given || !self.is_folder_given).then_some(server)
+    }
+
+    /// Refuses options that exclude each other, and a server where the verb cannot act at one.
+    fn check(&self, verb: &Verb) -> Result<(), Problem> {
+        let usage = |message: String, hint: &str| Err(Problem::new(Code::Usage, message).hint(hint));
+        let (name, acts) = verb.acts();
+        match acts {
+            Acts::OnNothing => return Ok(()),
+            Acts::OnFiles if self.is_server_given => {
+                let message =
+                    format!("`countersign {name}` works on this machine, and --server is for a host");
+                return usage(message, "leave out --server");
+            }
+            Acts::OnFiles => return Ok(()),
+            Acts::OnFolder if self.server().is_some() => {
+                let hint = match self.is_server_given {
+                    true => "run it on the machine of the server, with --data instead of --server",
+                    false => "name the folder with --data; COUNTERSIGN_SERVER is set, and names a server",
+                };
+                return usage(
+                    format!("`countersign {name}` works on the data folder itself, not at a server"),
+                    hint,
+                );
+            }
+            Acts::OnFolder | Acts::OnHost => {}
+        }
+        let global = &self.global;
+        if self.server().is_none() {
+            return match global.token_file {
+                Some(_) => usage(
+                    "--token-file is for a server, and none is named".into(),
+                    "name one with --server URL",
+                ),
+                None => Ok(()),
+            };
+        }
+        if self.is_folder_given {
+            return usage("--data and --server exclude each other".into(), "leave one of them out");
+        }
+        let of_folders = [
+            ("--user", global.user.is_some()),
+            ("--tenant", global.tenant.is_some()),
+            ("--config", global.config.is_some()),
+        ];
+        match of_folders.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => usage(
+                format!("{option} is for a folder: at a server the token says who you are"),
+                &format!("leave out {option}, or name a folder with --data"),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The host to act on: at the server, or in the folder.
+    async fn door(&self) -> Result<Door> {
+        match self.server() {
+            Some(server) => Ok(Door::There(Client::new(server, self.global.token_file.as_deref())?)),
+            None => Ok(Door::Here(Here::new(self.host().await?, self.owner()))),
+        }
+    }
+
+    /// Opens the host of the folder, settles what is due, and gives it.
     async fn host(&self) -> Result<Host> {
-        check_user(&self.global.user).map_err(|problem| Problem { code: Code::Usage, ..problem })?;
+        let Owner { tenant, user } = self.owner();
+        for name in [tenant, user] {
+            check_user(name).map_err(|problem| Problem { code: Code::Usage, ..problem })?;
+        }
         let data = match &self.global.data {
             Some(data) => data.clone(),
             None => platform()?.data_dir().join("countersign"),
@@ -140,8 +270,12 @@ impl Session {
         Ok(host)
     }
 
-    fn user(&self) -> &str {
-        &self.global.user
+    /// Whose: who a command on a folder acts for.
+    fn owner(&self) -> Owner<'_> {
+        Owner {
+            tenant: self.global.tenant.as_deref().unwrap_or(TENANT),
+            user: self.global.user.as_deref().unwrap_or("local"),
+        }
     }
 
     /// What a command line printed for people begins with: the program, and the options this one was given, so that what is
@@ -149,16 +283,29 @@ impl Session {
     fn program(&self) -> String {
         let mut program = "countersign".to_owned();
         let mut option = |name: &str, value: &str| program += &format!(" {name} {}", quoted(value));
-        if let Some(data) = &self.global.data
-            && std::env::var_os("COUNTERSIGN_DATA").is_none_or(|set| set != data.as_os_str())
+        let global = &self.global;
+        if let Some(server) = self.server() {
+            if self.is_server_given {
+                option("--server", server);
+            }
+            if let Some(file) = &global.token_file {
+                option("--token-file", &file.to_string_lossy());
+            }
+            return program;
+        }
+        if let Some(data) = &global.data
+            && self.is_folder_given
         {
             option("--data", &data.to_string_lossy());
         }
-        if let Some(config) = &self.global.config {
+        if let Some(config) = &global.config {
             option("--config", &config.to_string_lossy());
         }
-        if self.global.user != "local" {
-            option("--user", &self.global.user);
+        let Owner { tenant, user } = self.owner();
+        for (name, value, by_default) in [("--tenant", tenant, TENANT), ("--user", user, "local")] {
+            if value != by_default {
+                option(name, value);
+            }
         }
         program
     }
@@ -178,7 +325,8 @@ impl Session {
     fn answer<T: Serialize>(&self, value: &T, draw: impl FnOnce(&T) -> String) -> Result<()> {
         let text = match self.global.json {
             true => ascii(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?) + "\n",
-            false => draw(value),
+            // What is foreign in it has been made printable where it was drawn, each on its line; this is for what was missed.
+            false => printable(&draw(value)),
         };
         print(&text)
     }
@@ -237,8 +385,13 @@ fn say(text: &str) {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let given = (is_given("data"), is_given("server"));
+        Cli::from_arg_matches(&matches).map(|cli| (cli, given))
+    });
+    let (cli, (is_folder_given, is_server_given)) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
     // Whatever a scenario rehearses would be warned of, and is in its transcript.
@@ -249,7 +402,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .without_time()
         .init();
-    let session = Session { global: cli.global };
+    let session = Session { global: cli.global, is_folder_given, is_server_given };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(verb(&session, cli.verb)),
@@ -262,6 +415,7 @@ fn main() -> ExitCode {
 }
 
 async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
+    session.check(&verb)?;
     match verb {
         Verb::Demo(demo) => demo.run(session).await,
         Verb::New(new) => new.run(session),
@@ -340,7 +494,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 }

@@ -1,13 +1,11 @@
 //! `countersign outbox`: signed messages on their way, and those of which nobody knows whether they have left.
 
-use super::output::{self, Exit, OutboxMessage};
+use super::output::{Exit, OutboxMessage};
 use super::{Session, draw};
 use clap::{Args, Subcommand};
 use countersign::approval::outbox::{Resolution, State};
-use countersign::host::{TENANT, principal};
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
-use countersign::store::Page;
 use std::fmt::Write as _;
 
 #[derive(Subcommand)]
@@ -47,26 +45,21 @@ pub struct How {
 
 impl Outbox {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let user = session.user();
-        let host = session.host().await?;
+        let door = session.door().await?;
         match self {
             Outbox::List { open } => {
-                let messages: Vec<_> =
-                    host.outbox(user, open, Page::default())?.iter().map(OutboxMessage::of).collect();
-                super::say_if_cut(messages.len());
-                session.answer(&output::OutboxMessages { messages, next: None }, |list| {
+                let list = door.outbox(open).await?;
+                super::say_if_cut(list.messages.len());
+                session.answer(&list, |list| {
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
                     draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)
                 })?;
             }
             Outbox::Show { id } => {
-                session.answer(&OutboxMessage::of(&host.outgoing(user, &id)?), |it| show(it, session))?;
+                session.answer(&door.outgoing(&id).await?, |it| show(it, session))?;
             }
             Outbox::Deliver => {
-                host.deliver(user).await?;
-                let messages =
-                    host.outbox(user, true, Page::default())?.iter().map(OutboxMessage::of).collect();
-                session.answer(&output::OutboxMessages { messages, next: None }, |list| {
+                session.answer(&door.deliver().await?, |list| {
                     if list.messages.is_empty() {
                         return "Nothing is on its way, and nothing is uncertain.\n".into();
                     }
@@ -80,9 +73,11 @@ impl Outbox {
                     (_, true) => Resolution::NotSent,
                     _ => Resolution::Resend,
                 };
-                let message = host.resolve(user, &id, resolution, &principal()).await?;
-                session.answer(&OutboxMessage::of(&message), |it| show(it, session))?;
-                super::audit::say_head(&host.audit_head(TENANT)?);
+                let message = door.resolve(&id, resolution).await?;
+                session.answer(&message, |it| show(it, session))?;
+                if let Some(head) = &message.audit_head {
+                    super::audit::say_head(head);
+                }
             }
         }
         Ok(Exit::Done)
@@ -102,10 +97,10 @@ fn row(message: &OutboxMessage) -> Vec<String> {
 fn show(message: &OutboxMessage, session: &Session) -> String {
     let program = session.program();
     let mut out = String::new();
-    let _ = writeln!(out, "Message    {}", message.id);
-    let _ = writeln!(out, "Intent     {}", message.intent);
+    let _ = writeln!(out, "Message    {}", line(&message.id));
+    let _ = writeln!(out, "Intent     {}", line(&message.intent));
     let _ = writeln!(out, "Message-ID {}", line(&message.message_id));
-    let _ = writeln!(out, "Signed     {}", message.signed);
+    let _ = writeln!(out, "Signed     {}", line(&message.signed));
     let _ = writeln!(out, "State      {}", state(message));
     if let Some(why) = &message.why {
         let _ = writeln!(out, "Because    {}", short(why, 300));
@@ -116,7 +111,7 @@ fn show(message: &OutboxMessage, session: &Session) -> String {
     out.push('\n');
     out += &draw::message(&message.action);
     if message.state == State::Uncertain {
-        let id = &message.id;
+        let id = line(&message.id);
         let _ = writeln!(
             out,
             "\nIt may have left. Look for its Message-ID where it should have arrived, then one of:\n"
@@ -136,8 +131,8 @@ fn state(message: &OutboxMessage) -> String {
         more => format!(", {more} attempts"),
     };
     let when = match (&message.sent, &message.due) {
-        (Some(sent), _) => format!(" at {sent}"),
-        (_, Some(due)) => format!(", next attempt at {due}"),
+        (Some(sent), _) => format!(" at {}", line(sent)),
+        (_, Some(due)) => format!(", next attempt at {}", line(due)),
         _ => String::new(),
     };
     format!("{}{when}{attempts}", message.state.name().replace('_', " "))

@@ -21,16 +21,16 @@ pub struct Replay {
 
 impl Replay {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let user = session.user();
+        let owner = session.owner();
         let other = match &self.agent {
             Some(file) => Some(Package::read(agent::read(file)?)?),
             None => None,
         };
         let host = session.host().await?;
-        let replay = host.replay(user, &self.intent, other.as_ref()).await?;
-        let view = host.show(user, &self.intent)?;
+        let replay = host.replay(owner, &self.intent, other.as_ref()).await?;
+        let view = host.show(owner, &self.intent)?;
         let recorded = view.intent.digest;
-        let timeline: Vec<_> = super::output::timeline(host.journal(user, &self.intent)?);
+        let timeline: Vec<_> = super::output::timeline(host.journal(owner, &self.intent)?);
         let replayed = Replayed {
             intent: self.intent,
             agent_digest: other.map_or(recorded, |package| package.digest).to_string(),

@@ -3,7 +3,7 @@
 use super::Session;
 use super::output::Exit;
 use clap::Args;
-use countersign::agent::Manifest;
+use countersign::host::Order;
 use countersign::refusals::{Code, Problem, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -28,14 +28,14 @@ pub struct Run {
 
 impl Run {
     pub async fn run(self, session: &Session) -> Result<Exit> {
-        let host = session.host().await?;
-        let user = session.user();
-        let manifest = host.agent(user, &self.agent)?.installed.manifest;
-        let parameters = parameters(&manifest, &self.action, self.params.as_deref(), &self.parameters)?;
+        let door = session.door().await?;
+        let Run { agent, action, parameters, params, text } = self;
+        let manifest = door.agent(&agent).await?.manifest;
+        let parameters = typed_as_declared(&manifest, &action, params.as_deref(), &parameters)?;
         let spinner = spinner("running");
-        let view = host.submit(user, &self.agent, &self.action, parameters, self.text).await?;
+        let ran = door.submit(Order { agent, action, parameters, text, retry_of: None }).await?;
         spinner.finish_and_clear();
-        super::intent::finish(session, &host, &view)
+        super::intent::finish(session, &door, &ran).await
     }
 }
 
@@ -48,8 +48,8 @@ pub fn spinner(what: &'static str) -> ProgressBar {
     spinner
 }
 
-fn parameters(
-    manifest: &Manifest,
+fn typed_as_declared(
+    manifest: &Value,
     action: &str,
     all: Option<&str>,
     single: &[String],
@@ -67,7 +67,7 @@ fn parameters(
         let Some((key, value)) = pair.split_once('=') else {
             return Err(usage(format!("--param {pair}: KEY=VALUE is expected")).into());
         };
-        let kind = manifest.parameter_type(action, key);
+        let kind = declared_type(manifest, action, key);
         let value = typed(kind, value).ok_or_else(|| {
             usage(format!("--param {key}: `{value}` is not of the type {}", kind.unwrap_or("string")))
         })?;
@@ -76,6 +76,12 @@ fn parameters(
         }
     }
     Ok(parameters)
+}
+
+/// The type a manifest gives a parameter, if it does.
+fn declared_type<'m>(manifest: &'m Value, action: &str, parameter: &str) -> Option<&'m str> {
+    let intent = manifest["intents"].as_array()?.iter().find(|intent| intent["action"] == action)?;
+    intent["parameters"]["properties"][parameter]["type"].as_str()
 }
 
 /// Reads a value as the type the schema gives it; without one it is text.

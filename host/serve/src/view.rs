@@ -49,6 +49,18 @@ impl Ran {
             audit_head: None,
         }
     }
+
+    /// The same of an intent that was shown.
+    pub fn shown(intent: &IntentShown) -> Ran {
+        Ran {
+            intent: intent.id.clone(),
+            status: intent.status,
+            card: intent.card.clone(),
+            approval: intent.approvals.iter().find(|asked| asked.state == State::Pending).cloned(),
+            reason: intent.reason.clone(),
+            audit_head: None,
+        }
+    }
 }
 
 fn reason(intent: &Intent) -> Option<Failure> {
@@ -493,6 +505,9 @@ pub struct OutboxMessage {
     pub why: Option<String>,
     /// The recipients the mail server refused.
     pub rejected: Vec<Rejected>,
+    /// Hash of the last entry of the audit, where somebody has just said what is to become of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_head: Option<String>,
 }
 
 impl OutboxMessage {
@@ -515,6 +530,7 @@ impl OutboxMessage {
             due: (message.state == outbox::State::Queued).then(|| rfc3339(message.due_ms)),
             why,
             rejected,
+            audit_head: None,
         }
     }
 }

@@ -32,6 +32,15 @@ pub const KEYS: &[&str] = &[
     "notify.webhook",
     "notify.link",
     "notify.timeout_seconds",
+    "serve.listen",
+    "serve.url",
+    "serve.tls_cert",
+    "serve.tls_key",
+    "serve.behind_proxy",
+    "serve.runs",
+    "serve.requests_per_minute",
+    "serve.log",
+    "serve.grace_seconds",
 ];
 
 /// One value, which knows its name and its place.
@@ -135,7 +144,12 @@ impl<'t> Table<'t> {
 
     /// The problem that a key is not there, told at the line the table begins.
     pub fn missing(&self, key: &str, why: &str, instead: impl Into<String>) -> Problem {
-        problem(self.text, self.at, &dotted(&self.name, key), &format!("is missing: {why}")).hint(instead)
+        self.without(key, &format!("is missing: {why}"), instead)
+    }
+
+    /// The problem with a key that is not there, told at the line the table begins.
+    pub fn without(&self, key: &str, what: &str, instead: impl Into<String>) -> Problem {
+        problem(self.text, self.at, &dotted(&self.name, key), what).hint(instead)
     }
 
     /// The problem that the table itself cannot be as it is.

@@ -1,5 +1,9 @@
 //! Who is asking: tenants, people, and what a role lets one do.
 
+pub mod password;
+pub mod secret;
+pub mod throttle;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;

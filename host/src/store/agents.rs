@@ -87,6 +87,14 @@ impl Store {
         })
     }
 
+    /// Who installed the agent `id`, as it is now.
+    pub fn installer(&self, tenant: &str, id: &str) -> Result<Option<String>> {
+        self.read(|db| {
+            let sql = "SELECT installed_by FROM agent WHERE tenant = ?1 AND id = ?2";
+            Ok(db.prepare_cached(sql)?.query_row([tenant, id], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// All agents, by id.
     pub fn agents(&self, tenant: &str, user: &str) -> Result<Vec<AgentRow>> {
         self.read(|db| {

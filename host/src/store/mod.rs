@@ -13,6 +13,7 @@ mod entries;
 mod intents;
 mod mail;
 mod outbox;
+mod people;
 mod policies;
 mod purge;
 mod writer;
@@ -24,6 +25,7 @@ pub use decisions::{Decision, Stored};
 pub use intents::{Accepted, IDEMPOTENCY_MS, NewIntent, Only, Place};
 pub use mail::{Added, Letters, NewMail, Sent};
 pub use outbox::{InTransit, Outgoing};
+pub use people::{Invitation, PEOPLE_MAX, PersonRow, TokenRow};
 pub use purge::Purged;
 
 use crate::refusals::{Code, Error, Problem, Result};

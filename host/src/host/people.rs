@@ -1,0 +1,376 @@
+//! The half of the facade that says who is asking: people, and what they show to be let in.
+
+use super::{Host, principal};
+use crate::clock::Millis;
+use crate::config::check_user;
+use crate::people::password;
+use crate::people::secret::{INVITATION_MS_MAX, SESSION_MS_MAX, Secret, Token, USED_MS, order};
+use crate::people::{Person, Role, Scope};
+use crate::printable::short;
+use crate::refusals::{Code, Problem, Result};
+use crate::store::{Invitation, PersonRow, TokenRow};
+use std::collections::BTreeSet;
+use tokio::sync::Semaphore;
+
+/// How many passwords are hashed at a time in one process: each takes 19 MiB and a core.
+pub const HASHES_MAX: usize = 2;
+/// How many wait to be hashed before another one is refused.
+pub const HASHES_WAITING_MAX: usize = 64;
+
+static HASHES: Semaphore = Semaphore::const_new(HASHES_MAX);
+static WAITING: Semaphore = Semaphore::const_new(HASHES_WAITING_MAX);
+
+/// A browser that has just signed in.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// What the browser shows from now on.
+    pub secret: Secret,
+    /// Whose browser it is.
+    pub person: Person,
+    /// When it is signed out at the latest.
+    pub expires_ms: Millis,
+}
+
+/// A link that was made for somebody.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// For whom.
+    pub name: String,
+    /// What the link ends in. Nobody is told again.
+    pub secret: Secret,
+    /// Until when it can be used.
+    pub expires_ms: Millis,
+}
+
+/// A token that was made.
+#[derive(Clone, Debug)]
+pub struct TokenMade {
+    /// As it is listed from now on.
+    pub row: TokenRow,
+    /// The token itself. Nobody is told again.
+    pub token: Token,
+}
+
+impl Host {
+    // Letting people in
+
+    /// The secret of a link by which `name` chooses the first password of the first tenant, as everything one can be. `None` once
+    /// somebody there has one. Each link replaces the one before.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_PARAMETER` for a name that is none.
+    pub async fn first_link(&self, name: &str) -> Result<Option<Secret>> {
+        check_name(name)?;
+        let secret = Secret::draw(self.clock());
+        let (link, now) = (secret.digest(), self.clock().now());
+        let is_first = self.store.invite_first(name.to_owned(), link, principal(), now).await?;
+        Ok(is_first.then_some(secret))
+    }
+
+    /// Whom a link is for. Looking does not use it up.
+    ///
+    /// # Errors
+    ///
+    /// `LINK_EXPIRED` where it has been used or replaced, is too old, or never was.
+    pub fn invited(&self, secret: &str) -> Result<Invitation> {
+        let link = Secret::read(secret).ok_or_else(link_expired)?.digest();
+        Ok(self.store.invitation(link, self.clock().now())?.ok_or_else(link_expired)?)
+    }
+
+    /// Uses a link up: whoever it is for has this password from now on. Every browser they were signed in with is signed out, and
+    /// this one is signed in.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_PARAMETER` for a password that is none, and the link can be used again; `LINK_EXPIRED`; `RATE_LIMIT_EXCEEDED`.
+    pub async fn join(&self, secret: &str, password: &str) -> Result<Signed> {
+        password::check(password)?;
+        self.invited(secret)?;
+        let link = Secret::read(secret).ok_or_else(link_expired)?.digest();
+        let hash = self.hash(password).await?;
+        let (browser, now) = self.browser();
+        let joined = self.store.join(link, hash, browser.digest(), now).await?;
+        Ok(signed(browser, joined.ok_or_else(link_expired)?, now))
+    }
+
+    /// Signs a browser in.
+    ///
+    /// # Errors
+    ///
+    /// `UNAUTHENTICATED` where name and password do not fit, and nobody is told which; `RATE_LIMIT_EXCEEDED` where too many try at
+    /// once.
+    pub async fn sign_in(&self, tenant: &str, name: &str, password: &str) -> Result<Signed> {
+        let kept = self.store.password(tenant, name)?;
+        if !fits(password, kept.password.clone()).await? {
+            // A name nobody has may be a password that was typed into the wrong field.
+            match kept.is_known {
+                true => tracing::warn!(
+                    blame = "person",
+                    "a sign-in as {name} of tenant {} failed",
+                    short(tenant, 32)
+                ),
+                false => tracing::warn!(blame = "person", "a sign-in under an unknown name failed"),
+            }
+            return Err(no_fit().into());
+        }
+        let (browser, now) = self.browser();
+        let whose = (tenant.to_owned(), name.to_owned());
+        let kept = kept.password.ok_or_else(no_fit)?;
+        let person = self.store.sign_in(whose, kept, browser.digest(), now).await?;
+        Ok(signed(browser, person.ok_or_else(no_fit)?, now))
+    }
+
+    /// Who is signed in with a browser, with the roles they have at this moment.
+    ///
+    /// # Errors
+    ///
+    /// `UNAUTHENTICATED` where nobody is, or no longer.
+    pub async fn session(&self, secret: &str) -> Result<Person> {
+        let browser = Secret::read(secret).ok_or_else(signed_out)?.digest();
+        let now = self.clock().now();
+        let known = self.store.session(browser, now)?.ok_or_else(signed_out)?;
+        if is_due(known.used_ms, now)
+            && let Err(error) = self.store.use_session(browser, now).await
+        {
+            // On a full disk people can still look.
+            tracing::warn!(blame = "host", "the use of a session cannot be written: {error}");
+        }
+        Ok(known.person)
+    }
+
+    /// Signs a browser out. One that was not signed in stays so.
+    pub async fn sign_out(&self, secret: &str) -> Result<()> {
+        match Secret::read(secret) {
+            Some(secret) => self.store.sign_out(secret.digest()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Puts another password in place of `before`. Every browser of theirs is signed out, and this one signed in anew.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_PARAMETER` for a password that is none; `UNAUTHENTICATED` where nobody is signed in, or `before` is not their
+    /// password; `RATE_LIMIT_EXCEEDED`.
+    pub async fn change_password(&self, secret: &str, before: &str, after: &str) -> Result<Signed> {
+        password::check(after)?;
+        let session = Secret::read(secret).ok_or_else(signed_out)?.digest();
+        let Person { tenant, name, .. } = self.session(secret).await?;
+        let kept = self.store.password(&tenant, &name)?.password;
+        let wrong = || {
+            Problem::new(Code::Unauthenticated, "that is not your password")
+                .hint("type the one you sign in with; if you forgot it, ask an operator for a new link")
+        };
+        if !fits(before, kept.clone()).await? {
+            tracing::warn!(blame = "person", "{name} of tenant {tenant} did not know the password to change");
+            return Err(wrong().into());
+        }
+        let hashes = (kept.ok_or_else(wrong)?, self.hash(after).await?);
+        let (browser, now) = self.browser();
+        let changed = self.store.change_password(session, hashes, browser.digest(), now).await?;
+        Ok(signed(browser, changed.ok_or_else(signed_out)?, now))
+    }
+
+    /// Whose a token is, with those of its roles they have at this moment.
+    ///
+    /// # Errors
+    ///
+    /// `UNAUTHENTICATED` where it is none, or no longer.
+    pub async fn token(&self, text: &str) -> Result<Person> {
+        let Token { id, secret } = Token::read(text).ok_or_else(no_token)?;
+        let now = self.clock().now();
+        let known = self.store.token(&id, secret.digest(), now)?.ok_or_else(no_token)?;
+        if is_due(known.used_ms, now)
+            && let Err(error) = self.store.use_token(id, now).await
+        {
+            tracing::warn!(blame = "host", "the use of a token cannot be written: {error}");
+        }
+        Ok(known.person)
+    }
+
+    // People
+
+    /// Everybody of a tenant, by name.
+    pub fn people(&self, tenant: &str) -> Result<Vec<PersonRow>> {
+        self.store.people(tenant, self.clock().now())
+    }
+
+    /// Whether somebody other than `but` can approve: has the role, and a password to sign in with.
+    pub fn has_other_approver(&self, tenant: &str, but: &str) -> Result<bool> {
+        self.store.has_other_approver(tenant, but)
+    }
+
+    /// Makes a link by which somebody chooses a password, in place of any other of theirs. With `roles` they may be new; without,
+    /// they are there, and keep theirs.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_PARAMETER` for a name that is none, for no role at all, and for other roles than somebody has; `UNKNOWN_ID`.
+    pub async fn invite(
+        &self,
+        tenant: &str,
+        name: &str,
+        roles: Option<BTreeSet<Role>>,
+        by: &str,
+    ) -> Result<Invited> {
+        check_name(tenant)?;
+        check_name(name)?;
+        roles.as_ref().map(check_roles).transpose()?;
+        let (secret, now) = self.browser();
+        let whose = (tenant.to_owned(), name.to_owned());
+        self.store.invite(whose, roles, secret.digest(), by.to_owned(), now).await?;
+        Ok(Invited { name: name.to_owned(), secret, expires_ms: now + INVITATION_MS_MAX })
+    }
+
+    /// Gives somebody other roles, which they have at once, in every browser and through every token.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `INVALID_PARAMETER` for no role at all; `FORBIDDEN` where nobody would be left to add people.
+    pub async fn set_roles(
+        &self,
+        tenant: &str,
+        name: &str,
+        roles: &BTreeSet<Role>,
+        by: &str,
+    ) -> Result<PersonRow> {
+        check_roles(roles)?;
+        let now = self.clock().now();
+        self.store.set_roles((tenant, name), roles, by, now).await?;
+        self.store.somebody(tenant, name, now)
+    }
+
+    /// Removes somebody: their links, browsers and tokens let nobody in from now on. Their intents and their mail stay.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`; `FORBIDDEN` where nobody would be left to add people.
+    pub async fn remove_person(&self, tenant: &str, name: &str, by: &str) -> Result<()> {
+        self.store.remove_person(tenant, name, by, self.clock().now()).await
+    }
+
+    // Tokens
+
+    /// Makes a token for whoever asks, good for `days` and for `roles`; for all they have here, where none are named.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_PARAMETER` for a label or a number of days that is none; `FORBIDDEN` for a role they do not have here.
+    pub async fn make_token(
+        &self,
+        person: &Person,
+        label: &str,
+        roles: Option<BTreeSet<Role>>,
+        days: u32,
+    ) -> Result<TokenMade> {
+        let now = self.clock().now();
+        let roles = roles.unwrap_or_else(|| person.roles.clone());
+        let mut expires_ms = order(label, &roles, &person.roles, days, now)?;
+        // Made through a token, it ends with that one: what leaks for a day must not become good for a year.
+        let own = Scope { tenant: &person.tenant, user: Some(&person.name) };
+        if let Some(through) = self.store.tokens(own)?.iter().find(|token| token.id == person.through) {
+            expires_ms = expires_ms.min(through.expires_ms);
+        }
+        let token = Token::draw(self.clock());
+        let row = TokenRow {
+            id: token.id.clone(),
+            name: person.name.clone(),
+            label: label.to_owned(),
+            roles,
+            made_ms: now,
+            expires_ms,
+            used_ms: None,
+        };
+        let (secret, by) = (token.secret.digest(), person.by());
+        self.store.make_token(person.tenant.clone(), row.clone(), secret, by).await?;
+        Ok(TokenMade { row, token })
+    }
+
+    /// The tokens of one person, or of everybody in a tenant, those that have ended too; the oldest first.
+    pub fn tokens<'a>(&self, scope: impl Into<Scope<'a>>) -> Result<Vec<TokenRow>> {
+        self.store.tokens(scope)
+    }
+
+    /// Ends a token at once.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`, also for a token outside the scope.
+    pub async fn revoke_token(&self, scope: impl Into<Scope<'_>>, id: &str, by: &str) -> Result<()> {
+        self.store.revoke_token(scope, id, by, self.clock().now()).await
+    }
+
+    /// A secret nobody has yet, and the present.
+    fn browser(&self) -> (Secret, Millis) {
+        (Secret::draw(self.clock()), self.clock().now())
+    }
+
+    async fn hash(&self, password: &str) -> Result<String> {
+        let (password, salt) = (password.to_owned(), self.clock().random());
+        slowly(move || password::hash(&password, salt)).await?.map_err(Into::into)
+    }
+}
+
+/// Whether a password is the one `kept` was made of.
+async fn fits(password: &str, kept: Option<String>) -> Result<bool> {
+    let password = password.to_owned();
+    slowly(move || password::fits(&password, kept.as_deref())).await
+}
+
+/// Computes what takes long where nobody waits for the thread, [`HASHES_MAX`] at a time.
+async fn slowly<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let waiting = WAITING.try_acquire().map_err(|_| {
+        Problem::new(Code::RateLimitExceeded, "too many people sign in at once")
+            .hint("try again in a few seconds")
+    })?;
+    let turn = HASHES.acquire().await.map_err(anyhow::Error::from)?;
+    drop(waiting);
+    let computed = tokio::task::spawn_blocking(move || {
+        // Whoever asked may have gone, and the core is busy all the same.
+        let _turn = turn;
+        compute()
+    });
+    Ok(computed.await.map_err(anyhow::Error::from)?)
+}
+
+fn signed(secret: Secret, person: Person, now: Millis) -> Signed {
+    Signed { secret, person, expires_ms: now + SESSION_MS_MAX }
+}
+
+/// Whether a use has to be written.
+fn is_due(used_ms: Option<Millis>, now: Millis) -> bool {
+    used_ms.is_none_or(|used_ms| now - used_ms >= USED_MS)
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    check_user(name).map_err(|problem| Problem { code: Code::InvalidParameter, ..problem })
+}
+
+fn check_roles(roles: &BTreeSet<Role>) -> Result<(), Problem> {
+    if roles.is_empty() {
+        let all: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
+        return Err(Problem::new(Code::InvalidParameter, "a person has at least one role")
+            .hint(format!("name some of: {}; or remove the person", all.join(", "))));
+    }
+    Ok(())
+}
+
+fn no_fit() -> Problem {
+    Problem::new(Code::Unauthenticated, "name and password do not fit")
+        .hint("try again; with a forgotten password, ask an operator for a new link")
+}
+
+fn signed_out() -> Problem {
+    Problem::new(Code::Unauthenticated, "nobody is signed in with this browser, or no longer").hint("sign in")
+}
+
+fn no_token() -> Problem {
+    Problem::new(Code::Unauthenticated, "the token is unknown, has expired or was revoked")
+        .hint("make another on the page \"People and tokens\"")
+}
+
+fn link_expired() -> Problem {
+    Problem::new(Code::LinkExpired, "the link has been used or replaced, or is older than 24 hours")
+        .hint("sign in if you used it yourself; otherwise ask an operator for a new one")
+}
