@@ -4,6 +4,8 @@
 
 mod support;
 
+mod attacks;
+mod browser;
 mod cli;
 mod crash;
 mod decisions;
@@ -23,6 +25,8 @@ mod notify;
 mod outbox;
 mod races;
 mod scenarios;
+mod storm;
 mod templates;
 mod tidy;
 mod transports;
+mod xss;
