@@ -4,6 +4,8 @@
 
 mod support;
 
+mod attacks;
+mod browser;
 mod cli;
 mod crash;
 mod decisions;
@@ -24,7 +26,9 @@ mod outbox;
 mod races;
 mod remote;
 mod scenarios;
+mod storm;
 mod templates;
 mod tenants;
 mod tidy;
 mod transports;
+mod xss;
