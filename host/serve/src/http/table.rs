@@ -397,6 +397,10 @@ pub fn patience(method: &Method, path: &str) -> Duration {
     let known = KNOWN.get_or_init(|| {
         routes().into_iter().map(|route| (route.method, route.path, route.patience)).collect()
     });
+    if *method == Method::POST && path == "/agents" {
+        // The form of the inbox that does the same.
+        return UPLOAD_PATIENCE;
+    }
     let found = known.iter().find(|(of, at, _)| of == method && *at == path);
     found.map_or(PATIENCE, |(.., patience)| *patience)
 }
