@@ -91,6 +91,12 @@ impl Desk {
         self.host.agent(self.owner(), id)
     }
 
+    /// What an agent could ever do, and never can; see [`Host::powers`].
+    pub fn powers(&self, id: &str) -> Result<(Vec<String>, Vec<String>)> {
+        self.ask(Deed::LookAtAgents)?;
+        self.host.powers(self.owner(), id)
+    }
+
     /// Installs an agent; see [`Host::install`]. Grants are this person's own, and take the role for granting.
     pub async fn install(&self, bytes: Vec<u8>, how: Install) -> Result<(AgentRow, Vec<String>)> {
         self.ask(Deed::ManageAgents)?;

@@ -4,6 +4,7 @@
 
 mod connections;
 pub mod http;
+pub mod inbox;
 pub mod runs;
 pub mod server;
 pub mod view;

@@ -2,7 +2,7 @@
 //! `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
 use countersign::approval::html::{Link, Rendered};
-use countersign::approval::notices::{Notice, notices};
+use countersign::approval::notices::Notice;
 use countersign::approval::outbox::{self, Rejected};
 use countersign::approval::outbox::Resolution;
 use countersign::approval::{Action, Binding, BodyKind, Verdict, Words, decision::State};
@@ -164,7 +164,7 @@ impl Approval {
             body_text,
             body_links: body_links.unwrap_or_default(),
             agent_says: approval.words.clone(),
-            flags: notices(approval, &|address| stored.has_written_to(address)),
+            flags: stored.notices(),
             asked: rfc3339(approval.asked_ms),
             expires: rfc3339(approval.expires_ms),
             decided: stored.decided.as_ref().map(|decided| Decided {

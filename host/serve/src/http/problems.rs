@@ -129,6 +129,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::Busy | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         // Faults; and what agents, operators and people at a terminal hear, which no request is answered with.
         Code::ApprovalRequired
+        | Code::BackupUnusable
         | Code::ApprovalDenied
         | Code::NetworkError
         | Code::InternalError
