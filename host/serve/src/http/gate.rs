@@ -75,6 +75,7 @@ async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
         Err(refused) => refused.into_response(),
     };
     if let Some(refused) = response.extensions_mut().remove::<Refused>() {
+        app.host.refused(refused.problem.code);
         if refused.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(
                 blame = "host",
@@ -181,7 +182,7 @@ async fn caught(answer: impl Future<Output = Response>) -> Response {
             Err(_) => Poll::Ready(None),
         }
     });
-    caught.await.unwrap_or_else(|| {
-        Refused::from(Problem::new(Code::HostFault, "a request panicked")).into_response()
-    })
+    caught
+        .await
+        .unwrap_or_else(|| Refused::from(Problem::new(Code::HostFault, "a request panicked")).into_response())
 }

@@ -18,6 +18,7 @@ use countersign::host::{self, Host, Install, Order};
 use countersign::intent::Status;
 use countersign::people::{Person, Role};
 use countersign::refusals::{Code, Problem};
+use futures_util::future::join;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -179,8 +180,7 @@ impl House {
     /// What somebody can do who is everything, beside the API.
     fn desk(&self, name: &str) -> Desk {
         let roles = Role::ALL.into_iter().collect();
-        let person =
-            Person { tenant: "main".into(), name: name.into(), roles, through: "browser".into() };
+        let person = Person { tenant: "main".into(), name: name.into(), roles, through: "browser".into() };
         Desk::new(self.app.host.clone(), person)
     }
 
@@ -282,11 +282,10 @@ fn everything_the_document_names_is_in_it() {
     for name in names {
         assert!(document.pointer(name.trim_start_matches('#')).is_some(), "{name}");
     }
-    let operations: Vec<_> = document["paths"].as_object().unwrap().values().flat_map(|path| {
-        path.as_object().unwrap().values().map(|operation| operation["operationId"].as_str().unwrap())
-    });
-    let distinct: BTreeSet<_> = operations.clone().into_iter().collect();
-    assert_eq!(distinct.len(), routes().len());
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let ids: BTreeSet<_> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), routes().len());
 }
 
 #[tokio::test]
@@ -298,7 +297,10 @@ async fn every_path_of_the_document_is_answered_and_no_status_comes_that_it_does
         let told = house.ask(route.method.as_str(), &path, &token, Value::Null).await;
         assert!(!told.body.contains("there is nothing at"), "{} {path}", route.method);
         if route.is_guarded() {
-            house.ask(route.method.as_str(), &path, "", Value::Null).await.refused(401, Code::Unauthenticated);
+            house
+                .ask(route.method.as_str(), &path, "", Value::Null)
+                .await
+                .refused(401, Code::Unauthenticated);
         }
     }
     house.get("/v1/nothing", &token).await.refused(404, Code::UnknownId);
@@ -333,7 +335,8 @@ fn minimal(path: &str, method: &Method) -> (String, Value) {
         _ => Value::Null,
     };
     let path = path.replace("{id}", "x").replace("{name}", "nobody");
-    let query = if path.ends_with("/grants") && method == Method::DELETE { "?capability=messages.send" } else { "" };
+    let query =
+        if path.ends_with("/grants") && method == Method::DELETE { "?capability=messages.send" } else { "" };
     (path + query, body)
 }
 
@@ -357,7 +360,8 @@ async fn the_picture_of_roles_and_routes_is_the_committed_one() {
         for ((role, token), sign) in tokens.iter().zip("oaiu".chars()) {
             let told = match (route.method.as_str(), route.path) {
                 ("POST", "/v1/agents") => {
-                    let request = asking("POST", "/v1/agents", token).header(header::CONTENT_TYPE, "application/wasm");
+                    let request =
+                        asking("POST", "/v1/agents", token).header(header::CONTENT_TYPE, "application/wasm");
                     house.send(request.body("no component".into()).unwrap()).await
                 }
                 (method, _) => house.ask(method, &path, token, body.clone()).await,
@@ -386,7 +390,8 @@ async fn an_agent_is_installed_shown_granted_revoked_and_removed() {
     let house = House::new();
     let token = house.token("main", "owner", &Role::ALL).await;
     let install = |query: &str, bytes: Vec<u8>, kind: &str| {
-        let request = asking("POST", &format!("/v1/agents{query}"), &token).header(header::CONTENT_TYPE, kind);
+        let request =
+            asking("POST", &format!("/v1/agents{query}"), &token).header(header::CONTENT_TYPE, kind);
         house.send(request.body(bytes.into()).unwrap())
     };
     install("", component(), "text/html").await.refused(415, Code::InvalidParameter);
@@ -406,12 +411,18 @@ async fn an_agent_is_installed_shown_granted_revoked_and_removed() {
     assert_eq!(told.json()["granted"], json!([]));
     let told = house.post(&grants, &token, json!({ "capabilities": ["messages.send"] })).await.is(200);
     assert_eq!(told.json()["granted"], json!(["messages.send"]));
-    house.post(&grants, &token, json!({ "capabilities": ["messages.read"] })).await.refused(422, Code::ManifestInvalid);
+    house
+        .post(&grants, &token, json!({ "capabilities": ["messages.read"] }))
+        .await
+        .refused(422, Code::ManifestInvalid);
 
     let (intent, ..) = house.waiting(&token).await;
     house.ask("DELETE", &at, &token, Value::Null).await.refused(409, Code::AgentInUse);
     house.post(&format!("/v1/intents/{intent}/cancel"), &token, Value::Null).await.is(200);
-    assert_eq!(house.ask("DELETE", &at, &token, Value::Null).await.is(200).json(), json!({ "removed": AGENT }));
+    assert_eq!(
+        house.ask("DELETE", &at, &token, Value::Null).await.is(200).json(),
+        json!({ "removed": AGENT })
+    );
     house.get(&at, &token).await.refused(404, Code::UnknownId);
 }
 
@@ -441,18 +452,30 @@ async fn a_message_is_asked_for_shown_signed_and_left() {
     house.post(&format!("{at}/revoke"), &token, Value::Null).await.refused(409, Code::AlreadyDecided);
 
     let sent = house.get("/v1/sent", &token).await.is(200).json();
-    assert_eq!((&sent["messages"][0]["subject"], sent["messages"].as_array().unwrap().len()), (&json!("Another"), 1));
+    assert_eq!(
+        (&sent["messages"][0]["subject"], sent["messages"].as_array().unwrap().len()),
+        (&json!("Another"), 1)
+    );
     let outbox = house.get("/v1/outbox", &token).await.is(200).json();
-    assert_eq!((&outbox["messages"][0]["id"], &outbox["messages"][0]["state"]), (&json!(approval), &json!("sent")));
+    assert_eq!(
+        (&outbox["messages"][0]["id"], &outbox["messages"][0]["state"]),
+        (&json!(approval), &json!("sent"))
+    );
     assert_eq!(house.get("/v1/outbox?open=true", &token).await.is(200).json()["messages"], json!([]));
     house.get(&format!("/v1/outbox/{approval}"), &token).await.is(200);
     let resolve = format!("/v1/outbox/{approval}/resolve");
     house.post(&resolve, &token, json!({ "resolution": "resend" })).await.refused(409, Code::NotUncertain);
-    assert_eq!(house.post("/v1/outbox/deliver", &token, Value::Null).await.is(200).json()["messages"], json!([]));
+    assert_eq!(
+        house.post("/v1/outbox/deliver", &token, Value::Null).await.is(200).json()["messages"],
+        json!([])
+    );
 
     let shown = house.get(&format!("/v1/intents/{intent}"), &token).await.is(200).json();
     assert_eq!((&shown["timeline"][1]["call"], &shown["status"]), (&json!("messages.send"), &json!("done")));
-    house.post(&format!("/v1/intents/{intent}/cancel"), &token, Value::Null).await.refused(409, Code::AlreadyEnded);
+    house
+        .post(&format!("/v1/intents/{intent}/cancel"), &token, Value::Null)
+        .await
+        .refused(409, Code::AlreadyEnded);
 }
 
 #[tokio::test]
@@ -463,7 +486,8 @@ async fn a_yes_can_be_taken_back_until_it_is_used() {
     let desk = house.desk("owner");
     let digest = countersign::digest::Digest::parse(&digest).unwrap();
     desk.decide(&approval, countersign::approval::Verdict::Approve, digest, None).await.unwrap();
-    let changed = house.post(&format!("/v1/approvals/{approval}/revoke"), &token, Value::Null).await.is(200).json();
+    let changed =
+        house.post(&format!("/v1/approvals/{approval}/revoke"), &token, Value::Null).await.is(200).json();
     assert_eq!(changed["approval"]["state"], "revoked");
 }
 
@@ -534,10 +558,11 @@ async fn whoever_waits_for_an_intent_hears_of_it_when_it_rests() {
     let token = house.owner().await;
     let id = house.interrupted().await;
     let path = format!("/v1/intents/{id}?wait=60");
-    let (told, ran) = futures_util::join!(house.get(&path, &token), async {
+    let (told, ran) = join(house.get(&path, &token), async {
         // Driven beside the API, as another process would.
         house.desk("owner").resume(&id).await.unwrap()
-    });
+    })
+    .await;
     assert_eq!((told.is(200).json()["status"].as_str(), ran.intent.status), (Some("done"), Status::Done));
 }
 
@@ -584,7 +609,11 @@ async fn what_another_tenant_has_looks_like_what_nobody_has() {
     }
     for list in ["/v1/intents", "/v1/approvals", "/v1/outbox", "/v1/agents", "/v1/sent", "/v1/mail"] {
         let told = house.get(list, &stranger).await.is(200);
-        assert!(told.json().as_object().unwrap().values().all(|list| *list == json!([])), "{list}: {}", told.body);
+        assert!(
+            told.json().as_object().unwrap().values().all(|list| *list == json!([])),
+            "{list}: {}",
+            told.body
+        );
     }
     assert_eq!(house.desk("owner").show(&intent).unwrap().intent.status, Status::Waiting);
 }
@@ -594,7 +623,10 @@ async fn only_a_token_that_is_good_says_who_asks() {
     let house = House::new();
     let token = house.token("main", "ada", &[Role::Invoker]).await;
     let me = house.get("/v1/me", &token).await.is(200).json();
-    assert_eq!((&me["name"], &me["tenant"], &me["roles"]), (&json!("ada"), &json!("main"), &json!(["invoker"])));
+    assert_eq!(
+        (&me["name"], &me["tenant"], &me["roles"]),
+        (&json!("ada"), &json!("main"), &json!(["invoker"]))
+    );
 
     let invited = house.app.host.invite("main", "ada", None, "test").await.unwrap();
     let session = house.app.host.join(invited.secret.text(), "correct horse battery").await.unwrap().secret;
@@ -622,27 +654,44 @@ async fn only_a_token_that_is_good_says_who_asks() {
 async fn people_are_asked_in_given_roles_and_removed() {
     let house = House::new();
     let token = house.token("main", "owner", &Role::ALL).await;
-    let invited = house.post("/v1/people", &token, json!({ "name": "bob", "roles": ["approver"] })).await.is(201).json();
+    let invited = house
+        .post("/v1/people", &token, json!({ "name": "bob", "roles": ["approver"] }))
+        .await
+        .is(201)
+        .json();
     let secret = invited["link"].as_str().unwrap().strip_prefix("http://127.0.0.1:8340/join/").unwrap();
     assert_eq!(house.app.host.invited(secret).unwrap().name, "bob");
     let again = house.post("/v1/people/bob/invitation", &token, Value::Null).await.is(200).json();
     assert_ne!(again["link"], invited["link"]);
     assert!(house.app.host.invited(secret).is_err());
     let people = house.get("/v1/people", &token).await.is(200).json();
-    assert_eq!((&people["people"][0]["name"], &people["people"][0]["joined"]), (&json!("bob"), &json!(false)));
-    let shown = house.ask("PATCH", "/v1/people/bob", &token, json!({ "roles": ["auditor", "invoker"] })).await.is(200);
+    assert_eq!(
+        (&people["people"][0]["name"], &people["people"][0]["joined"]),
+        (&json!("bob"), &json!(false))
+    );
+    let shown = house
+        .ask("PATCH", "/v1/people/bob", &token, json!({ "roles": ["auditor", "invoker"] }))
+        .await
+        .is(200);
     assert_eq!(shown.json()["roles"], json!(["invoker", "auditor"]));
     house.ask("DELETE", "/v1/people/bob", &token, Value::Null).await.is(200);
     house.ask("DELETE", "/v1/people/bob", &token, Value::Null).await.refused(404, Code::UnknownId);
-    house.post("/v1/people", &token, json!({ "name": "b b", "roles": ["approver"] })).await.refused(400, Code::InvalidParameter);
-    house.post("/v1/people", &token, json!({ "name": "b", "roles": ["king"] })).await.refused(400, Code::InvalidParameter);
+    house
+        .post("/v1/people", &token, json!({ "name": "b b", "roles": ["approver"] }))
+        .await
+        .refused(400, Code::InvalidParameter);
+    house
+        .post("/v1/people", &token, json!({ "name": "b", "roles": ["king"] }))
+        .await
+        .refused(400, Code::InvalidParameter);
 }
 
 #[tokio::test]
 async fn a_token_is_shown_once_holds_what_it_was_made_for_and_ends() {
     let house = House::new();
     let token = house.token("main", "ada", &[Role::Invoker, Role::Auditor]).await;
-    let made = house.post("/v1/tokens", &token, json!({ "label": "ci", "roles": ["auditor"], "days": 1 })).await;
+    let made =
+        house.post("/v1/tokens", &token, json!({ "label": "ci", "roles": ["auditor"], "days": 1 })).await;
     let made = made.is(201).json();
     let narrow = made["token"].as_str().unwrap();
     assert_eq!(house.get("/v1/me", narrow).await.is(200).json()["roles"], json!(["auditor"]));
@@ -651,7 +700,10 @@ async fn a_token_is_shown_once_holds_what_it_was_made_for_and_ends() {
     house.post("/v1/tokens", &token, wide).await.refused(403, Code::Forbidden);
     let listed = house.get("/v1/tokens", &token).await.is(200);
     assert!(!listed.body.contains(narrow) && listed.body.contains("\"ci\""), "{}", listed.body);
-    house.ask("DELETE", &format!("/v1/tokens/{}", made["id"].as_str().unwrap()), &token, Value::Null).await.is(200);
+    house
+        .ask("DELETE", &format!("/v1/tokens/{}", made["id"].as_str().unwrap()), &token, Value::Null)
+        .await
+        .is(200);
     house.get("/v1/me", narrow).await.refused(401, Code::Unauthenticated);
 }
 
@@ -705,9 +757,10 @@ async fn an_intent_is_followed_to_its_end_and_on_from_where_one_was() {
         let decision = json!({ "verdict": "approve", "digest": digest });
         house.post(&format!("/v1/approvals/{approval}/decision"), &token, decision).await.is(200);
     };
-    let (events, ()) = futures_util::join!(heard(&house, &path, &token, None), decide);
+    let (events, ()) = join(heard(&house, &path, &token, None), decide).await;
     let calls: Vec<_> = events.iter().filter(|(kind, ..)| kind == "call").collect();
-    let names: Vec<_> = calls.iter().map(|(_, id, call)| (id.as_str(), call["call"].as_str().unwrap())).collect();
+    let names: Vec<_> =
+        calls.iter().map(|(_, id, call)| (id.as_str(), call["call"].as_str().unwrap())).collect();
     assert_eq!(names, [("1", "approval.request"), ("2", "messages.send")]);
     let (kind, id, last) = events.last().unwrap();
     assert_eq!((kind.as_str(), id.as_str(), &last["status"]), ("status", "2", &json!("done")));
@@ -749,7 +802,8 @@ async fn a_body_is_read_no_further_than_it_may_be_long_and_only_as_what_it_shoul
     };
     send("/v1/intents", "application/json", long.clone().into()).await.refused(413, Code::RequestTooLarge);
     // Where nobody says how long it is, it is found out on the way.
-    let parts = futures_util::stream::iter(long.into_bytes().chunks(1024).map(<[u8]>::to_vec).collect::<Vec<_>>());
+    let parts =
+        futures_util::stream::iter(long.into_bytes().chunks(1024).map(<[u8]>::to_vec).collect::<Vec<_>>());
     let stream = Body::from_stream(parts.map(Ok::<_, std::io::Error>));
     send("/v1/intents", "application/json", stream).await.refused(413, Code::RequestTooLarge);
     let body = || Body::from(order("nothing", json!({})).to_string());
@@ -769,7 +823,10 @@ async fn a_body_is_read_no_further_than_it_may_be_long_and_only_as_what_it_shoul
 #[tokio::test]
 async fn a_token_has_so_many_requests_a_minute_and_is_told_how_many_are_left() {
     let house = House::with_requests(3);
-    let (one, other) = (house.token("main", "ada", &[Role::Invoker]).await, house.token("main", "bob", &[Role::Invoker]).await);
+    let (one, other) = (
+        house.token("main", "ada", &[Role::Invoker]).await,
+        house.token("main", "bob", &[Role::Invoker]).await,
+    );
     for left in ["2", "1", "0"] {
         let told = house.get("/v1/me", &one).await.is(200);
         assert_eq!((told.header("ratelimit-limit"), told.header("ratelimit-remaining")), ("3", left));
@@ -843,7 +900,7 @@ async fn whoever_hangs_up_stops_no_run() {
     let token = house.owner().await;
     let request = asking("POST", "/v1/intents?wait=60", &token)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(order("nothing", json!({})).to_string().into())
+        .body(Body::from(order("nothing", json!({})).to_string()))
         .unwrap();
     let mut asked = Box::pin(house.doors.clone().oneshot(request));
     let desk = house.desk("owner");
@@ -878,11 +935,27 @@ async fn a_server_that_goes_down_takes_nothing_new_and_ends_its_streams() {
 }
 
 #[tokio::test]
+async fn what_is_measured_is_for_those_who_measure_in_the_first_tenant() {
+    let house = House::new();
+    let token = house.token("main", "ada", &[Role::Auditor]).await;
+    house.get("/v1/intents/x", &token).await.refused(404, Code::UnknownId);
+    let told = house.get("/metrics", &token).await.is(200);
+    assert_eq!(told.header("content-type"), countersign::meters::CONTENT_TYPE);
+    assert!(told.body.contains(r#"code="UNKNOWN_ID"} 1"#), "{}", told.body);
+    let elsewhere = house.token("other", "eve", &Role::ALL).await;
+    house.get("/metrics", &elsewhere).await.refused(403, Code::Forbidden);
+    house.get("/metrics", "").await.refused(401, Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn a_code_has_its_page_and_what_is_no_code_has_none() {
     let house = House::new();
     for code in Code::ALL {
         let told = house.get(&format!("/docs/refusals/{code}"), "").await.is(200);
-        assert!(told.body.contains(&format!("<h1>{code}</h1>")) && told.body.contains("What to do"), "{code}");
+        assert!(
+            told.body.contains(&format!("<h1>{code}</h1>")) && told.body.contains("What to do"),
+            "{code}"
+        );
         assert!(told.header("content-security-policy").starts_with("default-src 'none'"));
     }
     house.get("/docs/refusals/NO_SUCH", "").await.refused(404, Code::UnknownId);
