@@ -39,7 +39,7 @@ use etcetera::BaseStrategy as _;
 use output::Exit;
 use serde::Serialize;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
