@@ -4,10 +4,12 @@
 
 mod support;
 
+mod backup;
 mod cli;
 mod crash;
 mod decisions;
 mod display;
+mod doctor;
 mod examples;
 mod faults;
 mod first_agent;

@@ -647,4 +647,17 @@ mod tests {
             assert_eq!(size(bytes), told);
         }
     }
+
+    #[test]
+    fn a_clock_behind_what_the_host_has_seen_is_told_and_one_that_was_never_set_is_bad() {
+        let said = |now: Millis, latest_ms: Option<Millis>| {
+            let mut found = Findings::default();
+            time(&mut found, &Clock::virtual_at(now, 0), latest_ms);
+            found.0[0].health
+        };
+        assert_eq!(said(BUILT_MS, None), Health::Ok);
+        assert_eq!(said(BUILT_MS, Some(BUILT_MS + BEHIND_MS_MAX)), Health::Ok);
+        assert_eq!(said(BUILT_MS, Some(BUILT_MS + BEHIND_MS_MAX + 1)), Health::Warn);
+        assert_eq!(said(BUILT_MS - 1, None), Health::Bad);
+    }
 }
