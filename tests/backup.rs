@@ -37,7 +37,7 @@ fn what_was_about_to_leave_is_uncertain_once_restored_and_leaves_only_by_a_perso
     let (_, sent, digest) = ask(&cli, &agent);
     cli.json(0, &["approval", "approve", &sent, "--digest", &digest]);
     let (intent, armed, digest) = ask(&cli, &agent);
-    cli.json(3, &["approval", "approve", &armed, "--digest", &digest, "--no-resume"]);
+    cli.json(0, &["approval", "approve", &armed, "--digest", &digest, "--no-resume"]);
     let (_, pending, digest) = ask(&cli, &agent);
 
     let file = cli.scratch().join("all.backup");

@@ -37,13 +37,7 @@ const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// How many names a finding lists.
 const LISTED_MAX: usize = 10;
 /// File systems on which the locks and the log of SQLite cannot be relied on, as `statfs` numbers them.
-const NETWORKS: [(i64, &str); 5] = [
-    (0x6969, "NFS"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB"),
-    (0x0102_1997, "9P"),
-    (0x6573_5546, "FUSE"),
-];
+const NETWORKS: [(i64, &str); 3] = [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0xfe53_4d42, "SMB")];
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +88,7 @@ pub fn examine(
     config: &Result<Config, Problem>,
     clock: &Clock,
 ) -> Vec<Finding> {
+    let data = &std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     let mut found = Findings::default();
     configuration(&mut found, file, config);
     let is_there = folder(&mut found, data);
