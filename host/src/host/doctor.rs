@@ -246,7 +246,7 @@ fn disk(found: &mut Findings, data: &Path, is_there: bool) {
             found.warn(about, format!("how much room there is cannot be told: {error}"), "run `df`")
         }
         Ok(room) => {
-            let free = room.blocks_available() as u64 * room.fragment_size() as u64;
+            let free = room.blocks_available() * room.fragment_size();
             let text = format!("{} free", size(free));
             match free {
                 free if free < ROOM.1 => {
@@ -258,8 +258,7 @@ fn disk(found: &mut Findings, data: &Path, is_there: bool) {
         }
     }
     if let Ok(kind) = nix::sys::statfs::statfs(place)
-        && let Some((_, name)) =
-            NETWORKS.iter().find(|(number, _)| *number == kind.filesystem_type().0 as i64)
+        && let Some((_, name)) = NETWORKS.iter().find(|(number, _)| *number == kind.filesystem_type().0)
     {
         let text = format!("the data folder is on {name}, which cannot be relied on to lock and to sync");
         found.bad(about, text, "move the data folder to a local disk");

@@ -310,7 +310,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("countersign.db");
             sending(&path, state);
-            let restored = super::restore(&path, "me", 5).unwrap();
+            let restored = restore(&path, "me", 5).unwrap();
             assert_eq!(restored.uncertain, ["appr_1"]);
             let store = Store::open(&path).unwrap();
             let (seq, intent) = store.intent("local", "int_1").unwrap();
@@ -335,7 +335,7 @@ mod tests {
             let path = folder.path().join("countersign.db");
             drop(Store::open(&path).unwrap());
             Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-            let refused = super::restore(&path, "me", 5).unwrap_err();
+            let refused = restore(&path, "me", 5).unwrap_err();
             assert!(
                 matches!(refused, Error::Refused(problem) if problem.code == Code::BackupUnusable),
                 "{sql}"
