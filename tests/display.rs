@@ -382,6 +382,7 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         decided: None,
         policy: 1,
         correspondents: BTreeSet::new(),
+        restored_ms: None,
     }
 }
 
