@@ -4,10 +4,14 @@
 
 mod support;
 
+mod attacks;
+mod browser;
+mod backup;
 mod cli;
 mod crash;
 mod decisions;
 mod display;
+mod doctor;
 mod examples;
 mod faults;
 mod first_agent;
@@ -22,8 +26,11 @@ mod matrix;
 mod notify;
 mod outbox;
 mod races;
+mod remote;
 mod scenarios;
+mod storm;
 mod templates;
 mod tenants;
 mod tidy;
 mod transports;
+mod xss;

@@ -363,8 +363,13 @@ fn drive(
     let engine = Engine::new(None, Limits::default()).unwrap();
     let compiled = engine.load(package.digest, || Ok(package.bytes.clone())).unwrap();
     let mailbox = Arc::new(Local(Arc::new(Store::in_memory().unwrap())));
-    let ports =
-        Ports { clock: Arc::new(Clock::system()), ledger: Arc::new(Nowhere), mailbox, crash_after: None };
+    let ports = Ports {
+        clock: Arc::new(Clock::system()),
+        ledger: Arc::new(Nowhere),
+        mailbox,
+        meters: Arc::default(),
+        crash_after: None,
+    };
     let intent = intent(package, parameters(steps));
     table.measure(criterion, name, || {
         let grants = BTreeSet::from([Capability::MessagesSend]);

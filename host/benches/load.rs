@@ -261,7 +261,13 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
     let compiled = engine.load(digest, || Ok(bytes)).unwrap();
     let clock = Arc::new(Clock::system());
     let mailbox = Arc::new(Local(store.clone()));
-    let ports = Ports { clock: clock.clone(), ledger: store.clone(), mailbox, crash_after: None };
+    let ports = Ports {
+        clock: clock.clone(),
+        ledger: store.clone(),
+        mailbox,
+        meters: Arc::default(),
+        crash_after: None,
+    };
     let policy = Arc::new(Policy::default());
     let policy_id = store.enforce("main", &policy, clock.now()).unwrap();
     // One component under many ids: only twenty approvals of one agent may be pending.

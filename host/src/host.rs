@@ -24,6 +24,7 @@ use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
 use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
 use crate::journal::{Entry, Stop};
+use crate::meters::{Counted, Meters, Reading};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
@@ -256,7 +257,9 @@ impl Host {
         let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
         let mailbox = Arc::new(Rehearsal::before(Local(store.clone())));
-        let ports = Ports { clock, ledger: store.clone(), mailbox: mailbox.clone(), crash_after: None };
+        let meters = Arc::new(Meters::default());
+        let ledger = Arc::new(Counted { ledger: store.clone(), meters: meters.clone() });
+        let ports = Ports { clock, ledger, mailbox: mailbox.clone(), meters, crash_after: None };
         let unusable =
             |error: std::io::Error| Problem::new(Code::StoreUnusable, format!("the data folder: {error}"));
         match dir.create_dir_with("sent", DirBuilder::new().mode(0o700)) {
@@ -351,6 +354,20 @@ impl Host {
     /// How many transactions have been committed since this was opened: each is one sync to the disk.
     pub fn commits(&self) -> u64 {
         self.store.commits()
+    }
+
+    /// What this host has done since it was opened and what has not ended, as OpenMetrics text; see
+    /// [`CONTENT_TYPE`](crate::meters::CONTENT_TYPE).
+    pub fn metrics(&self) -> Result<String> {
+        let (counts, syncs, now) = (self.store.counts()?, self.commits(), self.clock().now());
+        let (running, waiting) = (self.gate.running(), self.gate.depth());
+        let text = self.ports.meters.text(&Reading { counts, syncs, running, waiting, now });
+        Ok(text.map_err(anyhow::Error::from)?)
+    }
+
+    /// A door counts each no that somebody hears from it.
+    pub fn refused(&self, code: Code) {
+        self.ports.meters.refused(code);
     }
 
     /// What every door does first: expires what is over, picks those runs up, finds out which messages were being handed over by a
@@ -625,15 +642,19 @@ impl Host {
     }
 
     async fn drive(&self, seq: i64, intent: Intent) -> Result<Driven> {
+        let since = tokio::time::Instant::now();
         let compiled = self.load(intent.digest)?;
-        let pickup = self.pickup(seq, intent)?;
+        let (pickup, decided_ms) = self.pickup(seq, intent)?;
         let crash_after = match self.crash_after.swap(usize::MAX, Ordering::Relaxed) {
             usize::MAX => None,
             calls => Some(calls),
         };
         let ports = Ports { crash_after, ..self.ports.clone() };
         reach(Moment::Driving);
-        Ok(self.engine.drive(&compiled, pickup, &ports).await?)
+        let driven = self.engine.drive(&compiled, pickup, &ports).await?;
+        let ago = decided_ms.map(|decided_ms| self.clock().now() - decided_ms);
+        ports.meters.drove(since, &driven, ago);
+        Ok(driven)
     }
 
     /// Hands over what is due of one intent, whose lock the caller holds.
@@ -688,6 +709,7 @@ impl Host {
             }
         };
         reach(Moment::Delivered);
+        self.ports.meters.attempted(state);
         match state {
             outbox::State::Uncertain => self.tell_of_uncertain(owner, approval).await,
             _ => Ok(()),
@@ -697,8 +719,9 @@ impl Host {
     /// Records that a message was being handed over by a process that has died. The caller holds the lock of its run.
     async fn lost(&self, message: &InTransit) -> Result<()> {
         reach(Moment::Losing);
-        self.store.lost(&message.approval, self.clock().now()).await?;
+        let state = self.store.lost(&message.approval, self.clock().now()).await?;
         reach(Moment::Lost);
+        self.ports.meters.attempted(state);
         tracing::warn!(
             blame = "host",
             "the message of {} may have been sent: the process that handed it over has died",
@@ -723,20 +746,24 @@ impl Host {
         self.engine.load(digest, || self.store.component(digest))
     }
 
-    fn pickup(&self, seq: i64, intent: Intent) -> Result<Pickup> {
+    /// A run as the store has it, and when its latest approval was decided.
+    fn pickup(&self, seq: i64, intent: Intent) -> Result<(Pickup, Option<Millis>)> {
         let (agent, digest) = (intent.agent.clone(), intent.digest);
         let owner = Owner { tenant: &intent.tenant, user: &intent.user };
         let live = self.live();
         let (grants, scopes) = self.store.authority(owner.tenant, owner.user, &agent, digest)?;
-        Ok(Pickup {
+        let approvals = self.store.approvals_of(seq)?;
+        let decided_ms = approvals.last().and_then(|latest| Some(latest.decided.as_ref()?.at_ms));
+        let pickup = Pickup {
             entries: self.store.journal(seq)?,
-            approvals: self.judged_now(&live, self.store.approvals_of(seq)?)?,
+            approvals: self.judged_now(&live, approvals)?,
             policy: live.policy.clone(),
             leaves_at_once: self.transport.is_none() && *live.config.way(owner) == Way::Embedded,
             authority: Authority::new(agent, grants, scopes),
             from: live.config.address(owner),
             intent,
-        })
+        };
+        Ok((pickup, decided_ms))
     }
 
     /// Approvals, each with whether the operator has become stricter since it was answered.
@@ -887,6 +914,7 @@ impl Host {
     pub async fn cancel(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
         let scope = scope.into();
         self.store.cancel(scope, id, self.clock().now()).await?;
+        self.ports.meters.cancelled();
         self.show(scope, id)
     }
 
@@ -942,6 +970,7 @@ impl Host {
         reach(Moment::Deciding);
         let head = self.store.decide((scope, id), decision, shown, self.live().policy.0).await?;
         reach(Moment::Decided);
+        self.ports.meters.decided(verdict);
         Ok(head)
     }
 

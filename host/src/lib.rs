@@ -24,6 +24,7 @@ pub mod engine;
 pub mod host;
 pub mod intent;
 pub mod journal;
+pub mod meters;
 pub mod moment;
 pub mod notify;
 pub mod people;

@@ -3,7 +3,7 @@
 use super::output::{Exit, Failure, Inspected};
 use super::{Session, agent};
 use clap::Args;
-use countersign::agent::{Manifest, Package};
+use countersign::agent::Package;
 use countersign::engine::{Engine, limits::Limits};
 use countersign::host::{powers, undeclared};
 use countersign::printable::{line, printable, short};

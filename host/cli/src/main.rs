@@ -22,6 +22,7 @@ mod outbox;
 mod output;
 mod replay;
 mod run;
+mod serve;
 mod test;
 
 use clap::parser::ValueSource;
@@ -39,7 +40,7 @@ use etcetera::BaseStrategy as _;
 use output::Exit;
 use serde::Serialize;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -148,6 +149,8 @@ enum Verb {
     Restore(backup::Restore),
     /// Explain an error code
     Explain(explain::Explain),
+    /// Serve the HTTP API and the inbox where people sign, for this data folder
+    Serve(serve::Serve),
     /// Print the contract between agents and the host
     Wit,
 }
@@ -178,6 +181,7 @@ impl Verb {
             Verb::Doctor => ("doctor", Acts::OnFolder),
             Verb::Backup(_) => ("backup", Acts::OnFolder),
             Verb::Restore(_) => ("restore", Acts::OnFolder),
+            Verb::Serve(_) => ("serve", Acts::OnFolder),
             Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::OnFolder),
             Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::OnFolder),
             Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::OnNothing),
@@ -297,12 +301,12 @@ impl Session {
 
     /// The configuration file: the one that is named, or the one of the folder, if it is there.
     fn config_file(&self, data: &Path) -> Option<PathBuf> {
-        let of_folder = || Some(data.join("config.toml")).filter(|path| path.exists());
-        self.global.config.clone().or_else(of_folder)
+        config_file(self.global.config.as_deref(), data)
     }
 
+    /// What the operator set for this data folder.
     fn config(&self, data: &Path) -> Result<Config> {
-        self.config_file(data).map_or_else(|| Ok(Config::default()), |path| Config::load(&path))
+        configured(self.global.config.as_deref(), data)
     }
 
     /// Whose: who a command on a folder acts for.
@@ -394,6 +398,17 @@ fn options(data: PathBuf, config: Config) -> Options {
     Options { data, config, clock, cache, limits, in_memory: false }
 }
 
+/// The configuration file: the one that is named, or the one of the folder, if it is there.
+fn config_file(named: Option<&Path>, data: &Path) -> Option<PathBuf> {
+    let of_folder = || Some(data.join("config.toml")).filter(|path| path.exists());
+    named.map(Path::to_owned).or_else(of_folder)
+}
+
+/// What it says; everything by default where there is none.
+fn configured(named: Option<&Path>, data: &Path) -> Result<Config> {
+    config_file(named, data).map_or_else(|| Ok(Config::default()), |path| Config::load(&path))
+}
+
 /// Where compiled components are kept.
 fn cache(config: &Config) -> Option<PathBuf> {
     let platform = || Some(platform().ok()?.cache_dir().join("countersign"));
@@ -434,7 +449,12 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     // Whatever a scenario rehearses would be warned of, and is in its transcript.
-    let told = if matches!(cli.verb, Verb::Test(_)) { "error" } else { "warn" };
+    let told = match cli.verb {
+        Verb::Test(_) => "error",
+        // A line for each request.
+        Verb::Serve(_) => "warn,countersign_serve=info",
+        _ => "warn",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("COUNTERSIGN_LOG");
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| told.into()))
@@ -476,6 +496,7 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Backup(backup) => backup.run(session),
         Verb::Restore(restore) => restore.run(session),
         Verb::Explain(explain) => explain.run(session),
+        Verb::Serve(serve) => serve.run(session).await,
         Verb::Wit => wit(session),
     }
 }

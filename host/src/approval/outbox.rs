@@ -86,7 +86,7 @@ pub struct Rejected {
 }
 
 /// What a person found out about a message that is uncertain, or wants done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// It has arrived.

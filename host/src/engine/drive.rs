@@ -12,6 +12,7 @@ use crate::intent::{Intent, Reason, Status};
 use crate::journal::{
     Answer, Ask, Change, Commit, Committed, Crowd, Entry, Ledger, Mode, NewApproval, Record, Stop,
 };
+use crate::meters::Meters;
 use crate::moment::{Moment, reach};
 use crate::refusals::{Code, Refusal};
 use crate::tools::Identity;
@@ -49,6 +50,8 @@ pub struct Ports {
     pub ledger: Arc<dyn Ledger>,
     /// Where mail is.
     pub mailbox: Arc<dyn Mailbox>,
+    /// What is counted.
+    pub meters: Arc<Meters>,
     /// Rehearses a crash after so many answered calls, for tests of agents.
     pub crash_after: Option<usize>,
 }
@@ -155,7 +158,7 @@ impl Drive<'_> {
         loop {
             let (entries, approvals) = (take(&mut self.entries), take(&mut self.approvals));
             let outcome = self.segment(entries, self.durable, approvals, Mode::Live).await?;
-            let Outcome { end, record, approvals, log, fuel, took } = outcome;
+            let Outcome { end, record, approvals, log, fuel, took, .. } = outcome;
             self.wall = self.wall.saturating_sub(took);
             let Record { entries, durable, generation, asked } = record;
             (self.entries, self.durable, self.generation, self.approvals) =
@@ -256,7 +259,11 @@ impl Drive<'_> {
             wall: self.wall,
             crash_after: self.ports.crash_after.filter(|_| mode == Mode::Live),
         };
-        self.engine.execute(self.compiled, segment).await
+        let outcome = self.engine.execute(self.compiled, segment).await?;
+        if mode != Mode::Replay {
+            self.ports.meters.segment(outcome.fuel, outcome.memory_bytes);
+        }
+        Ok(outcome)
     }
 
     /// Looks ahead and fixes what the answer will be about; or gives the refusal the ask hears.

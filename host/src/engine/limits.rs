@@ -69,6 +69,13 @@ pub struct Limiter {
     memory_bytes: usize,
 }
 
+impl Limiter {
+    /// Bytes in use. Memory never shrinks.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_sub(current).saturating_add(desired);

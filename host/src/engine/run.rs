@@ -79,6 +79,7 @@ pub(super) struct Outcome {
     pub approvals: Vec<Approval>,
     pub log: String,
     pub fuel: u64,
+    pub memory_bytes: usize,
     pub took: Duration,
 }
 
@@ -104,7 +105,7 @@ impl Engine {
             Ok(Err(error)) => End::Card(error_card(error)),
             Err(error) => stopped(error, &log)?,
         };
-        let Run { tools, .. } = store.into_data();
+        let Run { tools, limiter, .. } = store.into_data();
         // A run that ends by itself before it has repeated its whole record contradicts it.
         let end = match (tools.journal.unreached(), end) {
             (_, end @ End::Stop(_)) => end,
@@ -119,6 +120,7 @@ impl Engine {
             approvals: tools.approvals,
             log: log.text(),
             fuel,
+            memory_bytes: limiter.memory_bytes(),
             took: start.elapsed(),
         })
     }

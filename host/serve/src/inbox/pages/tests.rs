@@ -312,8 +312,8 @@ fn message(p: &str, kind: BodyKind) -> OutboxMessage {
         attempts: 2,
         due: Some(AT.into()),
         why: Some(p.into()),
-        audit_head: None,
         rejected: vec![sending::Rejected { address: p.into(), why: p.into() }],
+        audit_head: None,
     }
 }
 
