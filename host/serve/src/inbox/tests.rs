@@ -835,7 +835,8 @@ async fn a_page_is_told_how_many_wait_as_soon_as_it_changes_and_until_the_end() 
     assert_eq!(first, "event: pending\ndata: 0\n\n");
     house.ask("one").await;
     let mut heard = String::new();
-    while !heard.contains("event: pending\ndata: 1\n\n") {
+    while !(heard.contains("event: pending\ndata: 1\n\n") && heard.contains("event: change\ndata: look\n\n"))
+    {
         heard += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
     }
     house.close.send_replace(true);
