@@ -4,6 +4,8 @@
 
 mod support;
 
+mod attacks;
+mod browser;
 mod cli;
 mod crash;
 mod decisions;
@@ -22,7 +24,11 @@ mod matrix;
 mod notify;
 mod outbox;
 mod races;
+mod remote;
 mod scenarios;
+mod storm;
 mod templates;
+mod tenants;
 mod tidy;
 mod transports;
+mod xss;

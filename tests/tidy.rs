@@ -70,6 +70,18 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "audit.rs",
         &["crate::store", "crate::engine", "crate::tools", "crate::journal", "crate::host", "rusqlite"],
     ),
+    (
+        "people",
+        &[
+            "crate::store",
+            "crate::engine",
+            "crate::tools",
+            "crate::journal",
+            "crate::host",
+            "wasmtime",
+            "rusqlite",
+        ],
+    ),
     ("moment.rs", &["crate::"]),
     ("refusals", &["crate::"]),
     (
@@ -212,6 +224,7 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::approval::{self, html, outbox, policy, words};
     use countersign::backends::import;
     use countersign::engine::limits::{self, Limits};
+    use countersign::people::{password, secret, throttle};
     use countersign::tools::messages::rules;
     use countersign::{config, intent, journal};
     let by_default = Limits::default();
@@ -276,6 +289,35 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ("PARAMETERS_BYTES_MAX", &[intent::PARAMETERS_BYTES_MAX as u64, intent::TEXT_BYTES_MAX as u64]),
         ("IDEMPOTENCY_KEY_BYTES_MAX", &[countersign::host::IDEMPOTENCY_KEY_BYTES_MAX as u64, 24]),
         ("NOTE_BYTES_MAX", &[countersign::desk::NOTE_BYTES_MAX as u64]),
+        ("PASSWORD_BYTES_MIN", &[password::PASSWORD_BYTES_MIN as u64, password::PASSWORD_BYTES_MAX as u64]),
+        ("HASHES_MAX", &[countersign::host::HASHES_MAX as u64, countersign::host::HASHES_WAITING_MAX as u64]),
+        (
+            "INVITATION_MS_MAX",
+            &[
+                (secret::INVITATION_MS_MAX / policy::HOUR_MS) as u64,
+                (secret::SESSION_MS_MAX / policy::HOUR_MS) as u64,
+                (secret::IDLE_MS_MAX / policy::HOUR_MS) as u64,
+                u64::from(secret::SESSIONS_MAX),
+            ],
+        ),
+        (
+            "TOKEN_DAYS_MAX",
+            &[
+                u64::from(secret::TOKEN_DAYS_MAX),
+                u64::from(secret::TOKENS_MAX),
+                secret::LABEL_CHARS_MAX as u64,
+            ],
+        ),
+        ("PEOPLE_MAX", &[u64::from(countersign::store::PEOPLE_MAX)]),
+        (
+            "FREE_TRIES_MAX",
+            &[
+                u64::from(throttle::FREE_TRIES_MAX),
+                throttle::WAIT_SECONDS_MAX,
+                throttle::THROTTLED_MAX as u64,
+            ],
+        ),
+        ("BUDGETS_MAX", &[throttle::BUDGETS_MAX as u64]),
         ("LIST_MAX", &[u64::from(countersign::host::LIST_MAX)]),
         ("GATE_WAITING_MAX", &[countersign::schedule::GATE_WAITING_MAX as u64]),
         (

@@ -61,6 +61,8 @@ pub enum Fact<'a> {
     Recall { token: &'a str, by: &'a str },
     /// What had ended by then was purged.
     Purge { before: String, intents: usize, by: &'a str },
+    /// A backup was put back, taken at `taken`. What has happened since is not in the chain, and so many messages are uncertain.
+    Restore { taken: String, uncertain: usize, by: &'a str },
 }
 
 impl Fact<'_> {
@@ -88,6 +90,7 @@ impl Fact<'_> {
             Fact::Issue { .. } => "issue",
             Fact::Recall { .. } => "recall",
             Fact::Purge { .. } => "purge",
+            Fact::Restore { .. } => "restore",
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::journal::Entry;
 use crate::people::{Deed, Owner, Person, Role, Scope};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
-use crate::store::{Accepted, AgentRow, Audited, Only, Outgoing, Page, PersonRow, Sent, Stored, TokenRow};
+use crate::store::{
+    Accepted, AgentRow, Audited, Only, Outgoing, Page, PersonRow, Place, Sent, Stored, TokenRow,
+};
 use crate::tools::messages::{Mail, Query};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -89,6 +91,12 @@ impl Desk {
         self.host.agent(self.owner(), id)
     }
 
+    /// What an agent could ever do, and never can; see [`Host::powers`].
+    pub fn powers(&self, id: &str) -> Result<(Vec<String>, Vec<String>)> {
+        self.ask(Deed::LookAtAgents)?;
+        self.host.powers(self.owner(), id)
+    }
+
     /// Installs an agent; see [`Host::install`]. Grants are this person's own, and take the role for granting.
     pub async fn install(&self, bytes: Vec<u8>, how: Install) -> Result<(AgentRow, Vec<String>)> {
         self.ask(Deed::ManageAgents)?;
@@ -143,6 +151,13 @@ impl Desk {
     pub async fn resume(&self, id: &str) -> Result<View> {
         let scope = self.reach(Deed::CancelAny)?;
         self.host.resume(scope, id).await
+    }
+
+    /// The place of an intent this person may have picked up, for whoever drives runs in the background.
+    pub fn place(&self, id: &str) -> Result<Place> {
+        let scope = self.reach(Deed::CancelAny)?;
+        let Intent { id, tenant, user, .. } = self.host.show(scope, id)?.intent;
+        Ok(Place { tenant, user, intent: id })
     }
 
     /// Cancels an intent; see [`Host::cancel`].

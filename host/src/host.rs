@@ -1,7 +1,10 @@
 //! The facade: everything a door may ask for. The only file that names concrete back ends.
 
+mod backup;
+mod doctor;
 mod locks;
 mod people;
+mod powers;
 
 use crate::agent::Package;
 use crate::approval::address;
@@ -37,9 +40,12 @@ use crate::store::{
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
 use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
+pub use backup::restore;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
+pub use doctor::{Finding, Health, examine};
 use locks::Locks;
+pub use powers::powers;
 pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
@@ -244,7 +250,7 @@ impl Host {
         let dir = private_folder(&data)?;
         let store = Arc::new(match in_memory {
             true => Store::in_memory()?,
-            false => Store::open(&data.join("countersign.db"))?,
+            false => Store::open(&data.join(backup::DATABASE))?,
         });
         clock.raise(store.latest()?);
         let gate = Gate::new(config.serve.runs.into());

@@ -1,6 +1,8 @@
 //! What the tests share: guests, built once, and the real binary on a data folder of its own.
 
+pub mod browser;
 mod guests;
+pub mod server;
 pub mod servers;
 
 pub use guests::{guest, scripted, workspace};

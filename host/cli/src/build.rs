@@ -2,13 +2,13 @@
 
 use super::output::{Built, Exit};
 use super::run::spinner;
-use super::{Session, agent, cache, inspect, say};
+use super::{Session, agent, cache, say};
 use clap::Args;
 use countersign::agent::{Manifest, Package};
 use countersign::authority::{Call, Capability};
 use countersign::config::Config;
 use countersign::engine::{Engine, limits::Limits};
-use countersign::host::undeclared;
+use countersign::host::{powers, undeclared};
 use countersign::printable::{line, printable};
 use countersign::refusals::{Code, Problem, Result};
 use countersign::tools::ROOMS;
@@ -47,7 +47,7 @@ impl Build {
         };
         let built = project.build()?;
         write(&out, &built.package.bytes)?;
-        let (could, never) = inspect::powers(&built.package, Some(&built.manifest));
+        let (could, never) = powers(&built.package, Some(&built.manifest));
         let built = Built {
             file: out.display().to_string(),
             agent: built.manifest.id.clone(),

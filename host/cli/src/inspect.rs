@@ -3,13 +3,11 @@
 use super::output::{Exit, Failure, Inspected};
 use super::{Session, agent};
 use clap::Args;
-use countersign::agent::{Manifest, Package};
-use countersign::authority::Kind;
+use countersign::agent::Package;
 use countersign::engine::{Engine, limits::Limits};
-use countersign::host::undeclared;
+use countersign::host::{powers, undeclared};
 use countersign::printable::{line, printable, short};
 use countersign::refusals::{Code, Error, Problem, Result};
-use countersign::tools::ROOMS;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -60,41 +58,6 @@ impl Inspect {
         session.answer(&inspected, draw)?;
         Ok(Exit::Done)
     }
-}
-
-/// What the component could do if all it declares were granted, and what it cannot do whatever is granted.
-pub fn powers(package: &Package, manifest: Option<&Manifest>) -> (Vec<String>, Vec<String>) {
-    let (mut could, mut never) = (Vec::new(), Vec::new());
-    for room in ROOMS {
-        for call in room.calls {
-            let imported = package.calls(room.import, &call.function());
-            let Some(capability) = call.capability else {
-                if imported {
-                    could.push(format!("call {}", call.name));
-                }
-                continue;
-            };
-            let declared = manifest.is_none_or(|manifest| manifest.capabilities.contains(&capability));
-            if !imported || !declared {
-                let why =
-                    if imported { "it does not declare the capability" } else { "it does not import it" };
-                never.push(format!("call {}: {why}", call.name));
-                continue;
-            }
-            let mut text = format!("call {}, once {capability} is granted", call.name);
-            if call.kind == Kind::Guarded {
-                text += ", for exactly what a person has approved";
-            }
-            if let Some(scope) = manifest.and_then(|manifest| manifest.scopes.get(&capability)) {
-                let patterns: Vec<_> = scope.iter().map(|pattern| line(pattern.as_str())).collect();
-                let _ = write!(text, ", confined to {}", patterns.join(", "));
-            }
-            could.push(text);
-        }
-    }
-    never.push("open a file, a socket or a URL, start a process, or read the environment".into());
-    never.push("see the real time or real randomness, or outlive its run".into());
-    (could, never)
 }
 
 fn draw(it: &Inspected) -> String {

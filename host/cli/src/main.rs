@@ -5,9 +5,11 @@
 mod agent;
 mod approval;
 mod audit;
+mod backup;
 mod build;
 mod client;
 mod demo;
+mod doctor;
 mod door;
 mod draw;
 mod explain;
@@ -20,10 +22,11 @@ mod outbox;
 mod output;
 mod replay;
 mod run;
+mod serve;
 mod test;
 
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use client::Client;
 use countersign::clock::Clock;
 use countersign::config::{Config, check_user};
@@ -37,7 +40,7 @@ use etcetera::BaseStrategy as _;
 use output::Exit;
 use serde::Serialize;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -92,6 +95,16 @@ struct Global {
     /// Print one JSON document
     #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
+    /// Write the log as lines of text, or as one JSON document a line
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = GLOBAL)]
+    log_format: Option<LogFormat>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -128,8 +141,16 @@ enum Verb {
     Mailbox(mailbox::Mailbox),
     /// Show what a component is, could ever do and never can, without installing it
     Inspect(inspect::Inspect),
+    /// Look at configuration, database, disk, clock, limits and ways of mail, and say what to do
+    Doctor,
+    /// Write everything that is kept into one file, while the host works
+    Backup(backup::Backup),
+    /// Put a backup back, into a new data folder
+    Restore(backup::Restore),
     /// Explain an error code
     Explain(explain::Explain),
+    /// Serve the HTTP API and the inbox where people sign, for this data folder
+    Serve(serve::Serve),
     /// Print the contract between agents and the host
     Wit,
 }
@@ -157,6 +178,10 @@ impl Verb {
             Verb::Build(_) => ("build", Acts::OnFiles),
             Verb::Inspect(_) => ("inspect", Acts::OnFiles),
             Verb::Replay(_) => ("replay", Acts::OnFolder),
+            Verb::Doctor => ("doctor", Acts::OnFolder),
+            Verb::Backup(_) => ("backup", Acts::OnFolder),
+            Verb::Restore(_) => ("restore", Acts::OnFolder),
+            Verb::Serve(_) => ("serve", Acts::OnFolder),
             Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::OnFolder),
             Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::OnFolder),
             Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::OnNothing),
@@ -254,20 +279,34 @@ impl Session {
         for name in [tenant, user] {
             check_user(name).map_err(|problem| Problem { code: Code::Usage, ..problem })?;
         }
-        let data = match &self.global.data {
-            Some(data) => data.clone(),
-            None => platform()?.data_dir().join("countersign"),
-        };
-        let config = match &self.global.config {
-            Some(path) => Config::load(path)?,
-            None => match data.join("config.toml") {
-                path if path.exists() => Config::load(&path)?,
-                _ => Config::default(),
-            },
-        };
-        let host = open(data, config)?;
+        let host = self.unsettled()?;
         host.settle().await?;
         Ok(host)
+    }
+
+    /// Opens the host of the folder, and leaves everything as it is.
+    fn unsettled(&self) -> Result<Host> {
+        let data = self.data()?;
+        let config = self.config(&data)?;
+        open(data, config)
+    }
+
+    /// The data folder, which need not be there.
+    fn data(&self) -> Result<PathBuf> {
+        match &self.global.data {
+            Some(data) => Ok(data.clone()),
+            None => Ok(platform()?.data_dir().join("countersign")),
+        }
+    }
+
+    /// The configuration file: the one that is named, or the one of the folder, if it is there.
+    fn config_file(&self, data: &Path) -> Option<PathBuf> {
+        config_file(self.global.config.as_deref(), data)
+    }
+
+    /// What the operator set for this data folder.
+    fn config(&self, data: &Path) -> Result<Config> {
+        configured(self.global.config.as_deref(), data)
     }
 
     /// Whose: who a command on a folder acts for.
@@ -350,9 +389,24 @@ fn platform() -> Result<impl etcetera::BaseStrategy> {
 }
 
 fn open(data: PathBuf, config: Config) -> Result<Host> {
+    Host::open(options(data, config))
+}
+
+fn options(data: PathBuf, config: Config) -> Options {
     let cache = cache(&config);
     let (clock, limits) = (Arc::new(Clock::system()), Limits::default());
-    Host::open(Options { data, config, clock, cache, limits, in_memory: false })
+    Options { data, config, clock, cache, limits, in_memory: false }
+}
+
+/// The configuration file: the one that is named, or the one of the folder, if it is there.
+fn config_file(named: Option<&Path>, data: &Path) -> Option<PathBuf> {
+    let of_folder = || Some(data.join("config.toml")).filter(|path| path.exists());
+    named.map(Path::to_owned).or_else(of_folder)
+}
+
+/// What it says; everything by default where there is none.
+fn configured(named: Option<&Path>, data: &Path) -> Result<Config> {
+    config_file(named, data).map_or_else(|| Ok(Config::default()), |path| Config::load(&path))
 }
 
 /// Where compiled components are kept.
@@ -395,13 +449,21 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     // Whatever a scenario rehearses would be warned of, and is in its transcript.
-    let told = if matches!(cli.verb, Verb::Test(_)) { "error" } else { "warn" };
+    let told = match cli.verb {
+        Verb::Test(_) => "error",
+        // A line for each request.
+        Verb::Serve(_) => "warn,countersign_serve=info",
+        _ => "warn",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("COUNTERSIGN_LOG");
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| told.into()))
-        .with_writer(std::io::stderr)
-        .without_time()
-        .init();
+        .with_writer(std::io::stderr);
+    match cli.global.log_format.unwrap_or(LogFormat::Text) {
+        LogFormat::Text => log.without_time().init(),
+        // Whoever collects it has no other time to go by.
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     let session = Session { global: cli.global, is_folder_given, is_server_given };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
@@ -430,7 +492,11 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Build(build) => build.run(session),
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
+        Verb::Doctor => doctor::run(session),
+        Verb::Backup(backup) => backup.run(session),
+        Verb::Restore(restore) => restore.run(session),
         Verb::Explain(explain) => explain.run(session),
+        Verb::Serve(serve) => serve.run(session).await,
         Verb::Wit => wit(session),
     }
 }

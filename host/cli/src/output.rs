@@ -182,6 +182,73 @@ pub struct Broken {
     pub reason: String,
 }
 
+/// `backup`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackedUp {
+    pub file: String,
+    /// Everything is in it as it was then.
+    pub taken: String,
+    pub bytes: u64,
+    pub tenants: Vec<String>,
+    /// How many entries the audits in it have, each as it was written.
+    pub audit_entries: u64,
+}
+
+/// `restore`.
+#[derive(Serialize, JsonSchema)]
+pub struct Restored {
+    /// The data folder.
+    pub folder: String,
+    /// When the backup was taken.
+    pub taken: String,
+    pub tenants: Vec<String>,
+    /// Approvals whose messages were about to leave then, and may have left since.
+    pub uncertain: Vec<String>,
+    /// How many approvals wait for a person, and may have been decided since.
+    pub pending: u64,
+}
+
+/// `doctor`.
+#[derive(Serialize, JsonSchema)]
+pub struct Examined {
+    pub findings: Vec<Found>,
+    /// How many of them are bad.
+    pub bad: usize,
+    /// How many of them are worth a look.
+    pub warned: usize,
+}
+
+/// One thing `doctor` has looked at.
+#[derive(Serialize, JsonSchema)]
+pub struct Found {
+    /// What was looked at, such as `disk`.
+    pub about: String,
+    pub health: HealthTold,
+    pub text: String,
+    /// What to do; null where there is nothing to do.
+    pub cure: Option<String>,
+}
+
+/// How it is.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthTold {
+    Ok,
+    Warn,
+    Bad,
+}
+
+impl HealthTold {
+    pub fn name(self) -> &'static str {
+        match self {
+            HealthTold::Ok => "ok",
+            HealthTold::Warn => "warn",
+            HealthTold::Bad => "bad",
+        }
+    }
+}
+
 /// `inspect`.
 #[derive(Serialize, JsonSchema)]
 pub struct Inspected {
@@ -250,6 +317,9 @@ mod tests {
             ("audit-export", schemars::schema_for!(AuditEntry)),
             ("approval-edit", schemars::schema_for!(Changed)),
             ("intent-purge", schemars::schema_for!(Purged)),
+            ("backup", schemars::schema_for!(BackedUp)),
+            ("restore", schemars::schema_for!(Restored)),
+            ("doctor", schemars::schema_for!(Examined)),
             ("inspect", schemars::schema_for!(Inspected)),
             ("explain", schemars::schema_for!(Explained)),
             ("wit", schemars::schema_for!(Wit)),

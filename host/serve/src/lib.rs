@@ -2,4 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod connections;
+pub mod http;
+pub mod inbox;
+pub mod runs;
+pub mod server;
 pub mod view;
+
+pub use server::{Options, Server, serve};

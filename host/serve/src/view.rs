@@ -2,19 +2,21 @@
 //! `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
 use countersign::approval::html::{Link, Rendered};
-use countersign::approval::notices::{Notice, notices};
+use countersign::approval::notices::Notice;
 use countersign::approval::outbox::{self, Rejected};
+use countersign::approval::outbox::Resolution;
 use countersign::approval::{Action, Binding, BodyKind, Verdict, Words, decision::State};
 use countersign::audit;
 use countersign::authority::Capability;
 use countersign::clock::rfc3339;
 use countersign::digest::Digest;
-use countersign::host::{View, letter_name};
+use countersign::host::{self, View, letter_name};
 use countersign::intent::{Intent, Status};
 use countersign::journal::{Answer, Entry};
+use countersign::people::{Person, Role};
 use countersign::printable::line;
 use countersign::refusals::{Code, Error, Problem, Refusal, Result};
-use countersign::store::{self, AgentRow, Audited, Outgoing, Stored};
+use countersign::store::{self, AgentRow, Audited, Outgoing, PersonRow, Stored, TokenRow};
 use countersign::tools::messages;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -162,7 +164,7 @@ impl Approval {
             body_text,
             body_links: body_links.unwrap_or_default(),
             agent_says: approval.words.clone(),
-            flags: notices(approval, &|address| stored.has_written_to(address)),
+            flags: stored.notices(),
             asked: rfc3339(approval.asked_ms),
             expires: rfc3339(approval.expires_ms),
             decided: stored.decided.as_ref().map(|decided| Decided {
@@ -621,4 +623,237 @@ pub struct Purged {
     pub messages: usize,
     /// How many stay, because a message of theirs is on its way or uncertain.
     pub kept: usize,
+}
+
+// What the HTTP API alone says.
+
+/// What a request is refused with: a problem document of RFC 9457, `application/problem+json`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct ProblemDocument {
+    /// The page of the code, at this server.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the code means.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What happened, to what.
+    pub detail: String,
+    /// Names the request in the log of the server.
+    pub instance: String,
+    /// One of the codes of `explain`.
+    pub code: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+/// Who the token speaks for.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Me {
+    pub tenant: String,
+    pub name: String,
+    /// What they may do by this token.
+    pub roles: Vec<Role>,
+    /// Id of the token.
+    pub through: String,
+}
+
+impl Me {
+    pub fn of(person: &Person) -> Me {
+        Me {
+            tenant: person.tenant.clone(),
+            name: person.name.clone(),
+            roles: person.roles.iter().copied().collect(),
+            through: person.through.clone(),
+        }
+    }
+}
+
+/// Everybody who may sign in.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct People {
+    pub people: Vec<PersonShown>,
+}
+
+/// Somebody who may sign in.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonShown {
+    pub name: String,
+    pub roles: Vec<Role>,
+    /// Whether they have followed their link and chosen a password.
+    pub joined: bool,
+    /// Until when their link can be used, if they have one.
+    pub invited_until: Option<String>,
+    pub added: String,
+    pub added_by: String,
+}
+
+impl PersonShown {
+    pub fn of(row: &PersonRow) -> PersonShown {
+        PersonShown {
+            name: row.name.clone(),
+            roles: row.roles.iter().copied().collect(),
+            joined: row.has_password,
+            invited_until: row.invited_until_ms.map(rfc3339),
+            added: rfc3339(row.added_ms),
+            added_by: row.added_by.clone(),
+        }
+    }
+}
+
+/// A one-time link for somebody, shown once.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Invited {
+    pub name: String,
+    /// Lets whoever has it choose the password.
+    pub link: String,
+    pub expires: String,
+}
+
+/// The tokens of whoever asks; an operator sees everybody's.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Tokens {
+    pub tokens: Vec<TokenShown>,
+}
+
+/// A token, without its secret.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct TokenShown {
+    pub id: String,
+    /// Whose it is.
+    pub name: String,
+    pub label: String,
+    pub roles: Vec<Role>,
+    pub made: String,
+    pub expires: String,
+    /// When it was last used, to the minute.
+    pub used: Option<String>,
+}
+
+impl TokenShown {
+    pub fn of(row: &TokenRow) -> TokenShown {
+        TokenShown {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            label: row.label.clone(),
+            roles: row.roles.iter().copied().collect(),
+            made: rfc3339(row.made_ms),
+            expires: rfc3339(row.expires_ms),
+            used: row.used_ms.map(rfc3339),
+        }
+    }
+}
+
+/// A token that has just been made.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct TokenMade {
+    pub id: String,
+    pub label: String,
+    pub roles: Vec<Role>,
+    pub expires: String,
+    /// The whole of it, shown this once.
+    pub token: String,
+}
+
+impl TokenMade {
+    pub fn of(made: &host::TokenMade) -> TokenMade {
+        let row = &made.row;
+        TokenMade {
+            id: row.id.clone(),
+            label: row.label.clone(),
+            roles: row.roles.iter().copied().collect(),
+            expires: rfc3339(row.expires_ms),
+            token: made.token.text(),
+        }
+    }
+}
+
+/// What is asked of an agent.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewIntent {
+    /// Id of the agent.
+    pub agent: String,
+    /// One of its actions.
+    pub action: String,
+    /// As the manifest has them.
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// What the user typed.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+/// A decision about what was shown.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    pub verdict: Verdict,
+    /// The digest of what was shown.
+    #[schemars(with = "String")]
+    pub digest: Digest,
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// What shall leave in place of what was shown.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct EditApproval {
+    /// The digest of what was shown.
+    #[schemars(with = "String")]
+    pub digest: Digest,
+    /// Another subject.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Another body, of the same kind.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Recipients it shall not go to, whatever field they are in.
+    #[serde(default)]
+    pub remove_recipients: Vec<String>,
+}
+
+/// Capabilities to grant.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantCapabilities {
+    pub capabilities: Vec<Capability>,
+}
+
+/// What is to become of a message that is uncertain.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resolve {
+    pub resolution: Resolution,
+}
+
+/// Somebody to be asked in.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    pub name: String,
+    pub roles: Vec<Role>,
+}
+
+/// What somebody is there for from now on.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetRoles {
+    pub roles: Vec<Role>,
+}
+
+/// A token to be made.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MakeToken {
+    /// What it is for, 1 to 64 characters.
+    pub label: String,
+    /// Some of one's own roles; all of them where none are named.
+    #[serde(default)]
+    pub roles: Option<Vec<Role>>,
+    /// For how many days it is good, 1 to 365.
+    pub days: u32,
 }

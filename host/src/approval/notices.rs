@@ -5,6 +5,7 @@
 
 use super::html::{Link, Rendered};
 use super::{Action, Approval, Binding, BodyKind, address};
+use crate::clock::{Millis, rfc3339};
 use crate::printable::{hidden, is_blank, short};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub struct Notice {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
+    /// It was asked before the backup was taken that the host was restored from.
+    Restored,
     /// No message is known, and a yes lets none leave.
     Question,
     /// No message is known yet; it will be asked about.
@@ -120,6 +123,15 @@ pub fn notices(approval: &Approval, known: &dyn Fn(&str) -> bool) -> Vec<Notice>
 }
 
 impl Notice {
+    /// That an approval lay in a backup, taken at `taken_ms`: what people decided since is not in there.
+    pub fn restored(taken_ms: Millis) -> Notice {
+        let text = format!(
+            "This host was restored from a backup of {}: it may have been decided and sent since.",
+            rfc3339(taken_ms)
+        );
+        Notice::plain(Flag::Restored, text)
+    }
+
     fn plain(flag: Flag, text: impl Into<String>) -> Notice {
         Notice { flag, text: text.into(), values: Vec::new() }
     }

@@ -13,6 +13,8 @@ use serde_json::json;
 pub const ATTEMPTS_MAX: u32 = 5;
 /// How long the first attempt that failed is waited for before the next; every further wait is four times as long.
 pub const BACKOFF_MS: Millis = 1_000;
+/// How the outcome of a message begins that was about to leave when a backup was taken; the time of the backup follows.
+pub const RESTORED: &str = "restored from a backup of";
 
 /// Where a signed message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -84,7 +86,7 @@ pub struct Rejected {
 }
 
 /// What a person found out about a message that is uncertain, or wants done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// It has arrived.
@@ -110,6 +112,8 @@ pub enum Event<'a> {
     Attempted(&'a Outcome),
     /// Whoever attempted has died.
     Lost,
+    /// It lies in a backup that was put back: what has become of it since the backup was taken is not in there.
+    Restored,
     /// A person says what is to become of it.
     Resolve(Resolution),
 }
@@ -162,6 +166,9 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
         }
         (Attempting, Event::Attempted(Outcome::NotSent { .. })) => answered(not_left(NotSent)),
         (Attempting, Event::Attempted(Outcome::Uncertain { .. }) | Event::Lost) => answered(Uncertain),
+        // No send waits for what is armed: its run hears of it when it sends.
+        (Armed, Event::Restored) => quiet(Uncertain),
+        (Queued | Attempting, Event::Restored) => answered(Uncertain),
 
         (Uncertain, Event::Resolve(Resolution::Sent)) => quiet(Sent),
         (Uncertain, Event::Resolve(Resolution::NotSent)) => quiet(NotSent),
@@ -228,7 +235,8 @@ mod tests {
         let outcomes = outcomes();
         let resolutions = [Resolution::Sent, Resolution::NotSent, Resolution::Resend].map(Event::Resolve);
         let attempted = outcomes.iter().map(Event::Attempted);
-        let others = [Event::Deliver, Event::Queue, Event::Cancel, Event::Attempt, Event::Lost];
+        let others =
+            [Event::Deliver, Event::Queue, Event::Cancel, Event::Attempt, Event::Lost, Event::Restored];
         for event in attempted.chain(resolutions).chain(others) {
             for state in [State::Sent, State::NotSent, State::Cancelled] {
                 assert_eq!(next(facts(state), event, 1_000_000), None, "{state:?} {event:?}");
@@ -302,5 +310,19 @@ mod tests {
     fn a_death_while_attempting_leaves_it_uncertain() {
         let (state, effects) = next(facts(State::Attempting), Event::Lost, 0).unwrap();
         assert_eq!((state, effects), (State::Uncertain, vec![Effect::Answer]));
+    }
+
+    #[test]
+    fn what_was_about_to_leave_when_a_backup_was_taken_is_uncertain_in_it() {
+        for state in STATES {
+            let after = next(facts(state), Event::Restored, 0);
+            match state {
+                State::Armed => assert_eq!(after, Some((State::Uncertain, vec![]))),
+                State::Queued | State::Attempting => {
+                    assert_eq!(after, Some((State::Uncertain, vec![Effect::Answer])));
+                }
+                _ => assert_eq!(after, None, "{state:?}"),
+            }
+        }
     }
 }

@@ -481,7 +481,7 @@ pub(super) fn check(parcel: &Parcel) -> Result<Address, String> {
 }
 
 /// The password, read now. Nothing of it is in any error.
-fn read_password(password: &Password) -> Result<String, String> {
+pub(crate) fn read_password(password: &Password) -> Result<String, String> {
     let text = match password {
         Password::Env(name) => match std::env::var(name) {
             Ok(text) => text,

@@ -17,8 +17,38 @@ pub const HASHES_MAX: usize = 2;
 /// How many wait to be hashed before another one is refused.
 pub const HASHES_WAITING_MAX: usize = 64;
 
-static HASHES: Semaphore = Semaphore::const_new(HASHES_MAX);
-static WAITING: Semaphore = Semaphore::const_new(HASHES_WAITING_MAX);
+static HASHING: Hashing = Hashing::new();
+
+/// Whose turn it is to compute what takes long.
+struct Hashing {
+    turns: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Hashing {
+    const fn new() -> Hashing {
+        Hashing { turns: Semaphore::const_new(HASHES_MAX), waiting: Semaphore::const_new(HASHES_WAITING_MAX) }
+    }
+
+    /// Computes where no other request waits for the thread.
+    async fn run<T: Send + 'static>(
+        &'static self,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let waiting = self.waiting.try_acquire().map_err(|_| {
+            Problem::new(Code::RateLimitExceeded, "too many people sign in at once")
+                .hint("try again in a few seconds")
+        })?;
+        let turn = self.turns.acquire().await.map_err(anyhow::Error::from)?;
+        drop(waiting);
+        let computed = tokio::task::spawn_blocking(move || {
+            // Whoever asked may have gone, and the core is busy all the same.
+            let _turn = turn;
+            compute()
+        });
+        Ok(computed.await.map_err(anyhow::Error::from)?)
+    }
+}
 
 /// A browser that has just signed in.
 #[derive(Clone, Debug)]
@@ -308,30 +338,14 @@ impl Host {
 
     async fn hash(&self, password: &str) -> Result<String> {
         let (password, salt) = (password.to_owned(), self.clock().random());
-        slowly(move || password::hash(&password, salt)).await?.map_err(Into::into)
+        HASHING.run(move || password::hash(&password, salt)).await?.map_err(Into::into)
     }
 }
 
 /// Whether a password is the one `kept` was made of.
 async fn fits(password: &str, kept: Option<String>) -> Result<bool> {
     let password = password.to_owned();
-    slowly(move || password::fits(&password, kept.as_deref())).await
-}
-
-/// Computes what takes long where nobody waits for the thread, [`HASHES_MAX`] at a time.
-async fn slowly<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let waiting = WAITING.try_acquire().map_err(|_| {
-        Problem::new(Code::RateLimitExceeded, "too many people sign in at once")
-            .hint("try again in a few seconds")
-    })?;
-    let turn = HASHES.acquire().await.map_err(anyhow::Error::from)?;
-    drop(waiting);
-    let computed = tokio::task::spawn_blocking(move || {
-        // Whoever asked may have gone, and the core is busy all the same.
-        let _turn = turn;
-        compute()
-    });
-    Ok(computed.await.map_err(anyhow::Error::from)?)
+    HASHING.run(move || password::fits(&password, kept.as_deref())).await
 }
 
 fn signed(secret: Secret, person: Person, now: Millis) -> Signed {
@@ -373,4 +387,49 @@ fn no_token() -> Problem {
 fn link_expired() -> Problem {
     Problem::new(Code::LinkExpired, "the link has been used or replaced, or is older than 24 hours")
         .hint("sign in if you used it yourself; otherwise ask an operator for a new one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusals::Error;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::sync::{Arc, Condvar, Mutex};
+
+    #[tokio::test]
+    async fn two_passwords_are_hashed_at_a_time_so_many_wait_and_one_more_is_refused() {
+        static OWN: Hashing = Hashing::new();
+        let (begun, begins) = mpsc::channel();
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let running = Arc::new(AtomicUsize::new(0));
+        let compute = || {
+            let (begun, gate, running) = (begun.clone(), gate.clone(), running.clone());
+            OWN.run(move || {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                begun.send(()).unwrap();
+                let (open, opens) = &*gate;
+                drop(opens.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+                running.fetch_sub(1, Ordering::SeqCst);
+                now
+            })
+        };
+        let (admitted, over) = (HASHES_MAX + HASHES_WAITING_MAX, 10);
+        let tasks: Vec<_> = (0..admitted + over).map(|_| tokio::spawn(compute())).collect();
+        // Every task is polled once before this one goes on, and none comes to its end while the gate is closed.
+        while !tasks[admitted..].iter().all(tokio::task::JoinHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+        assert!(tasks[..admitted].iter().all(|task| !task.is_finished()));
+        (0..HASHES_MAX).for_each(|_| begins.recv().unwrap());
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        for (number, task) in tasks.into_iter().enumerate() {
+            match task.await.unwrap() {
+                Ok(at_once) => assert!(number < admitted && at_once <= HASHES_MAX),
+                Err(Error::Refused(problem)) => assert_eq!(problem.code, Code::RateLimitExceeded),
+                Err(Error::Fault(fault)) => panic!("{fault:#}"),
+            }
+        }
+    }
 }

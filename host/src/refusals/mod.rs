@@ -160,6 +160,8 @@ codes! {
         ConfigInvalid = "CONFIG_INVALID",
         /// The data folder or its database cannot be used as it is.
         StoreUnusable = "STORE_UNUSABLE",
+        /// The file is no backup, or is damaged.
+        BackupUnusable = "BACKUP_UNUSABLE",
         /// An agent could not be built, or has not been.
         BuildFailed = "BUILD_FAILED",
         /// A command was used in a way it does not understand.

@@ -26,35 +26,7 @@ pub struct Audited {
 impl Store {
     /// Follows the chain of a tenant from its start, and compares it with what has left.
     pub fn audit(&self, tenant: &str, wanted: Option<Digest>) -> Result<Audited> {
-        self.read(|db| {
-            // One state of the database for all that is read.
-            let db = db.unchecked_transaction()?;
-            let (mut check, mut told) = (Check::new(wanted), Told::default());
-            let followed = each(&db, tenant, |entry| match check.entry(&entry) {
-                Ok(()) => told.note(&entry).map(Ok),
-                broken => Ok(broken),
-            });
-            let followed = match followed {
-                // A row that cannot even be read is not as it was written.
-                Err(
-                    rusqlite::Error::FromSqlConversionFailure(..)
-                    | rusqlite::Error::InvalidColumnType(..)
-                    | rusqlite::Error::Utf8Error(..),
-                ) => Err(Broken { seq: check.entries + 1, what: "cannot be read" }),
-                // A policy is in force from the first opening on, and its entry begins the first tenant's chain.
-                Ok(Ok(())) if check.entries == 0 && tenant == TENANT && has_begun(&db)? => {
-                    Err(Broken { seq: 1, what: "is missing" })
-                }
-                read => read?,
-            };
-            let broken = followed.err().or_else(|| check.end().err());
-            Ok(Audited {
-                entries: check.entries,
-                head: check.head,
-                broken,
-                strays: told.strays(&db, tenant)?,
-            })
-        })
+        self.read(|db| follow(db, tenant, wanted))
     }
 
     /// Hands every entry of a tenant to `take`, in order, with the hash before it.
@@ -78,6 +50,32 @@ impl Store {
     pub fn audit_head(&self, tenant: &str) -> Result<Digest> {
         self.read(|db| Ok(head(db, tenant)?.1))
     }
+}
+
+/// Follows the chain of a tenant in whatever database this is.
+pub(super) fn follow(db: &Connection, tenant: &str, wanted: Option<Digest>) -> Result<Audited> {
+    // One state of the database for all that is read.
+    let db = db.unchecked_transaction()?;
+    let (mut check, mut told) = (Check::new(wanted), Told::default());
+    let followed = each(&db, tenant, |entry| match check.entry(&entry) {
+        Ok(()) => told.note(&entry).map(Ok),
+        broken => Ok(broken),
+    });
+    let followed = match followed {
+        // A row that cannot even be read is not as it was written.
+        Err(
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..),
+        ) => Err(Broken { seq: check.entries + 1, what: "cannot be read" }),
+        // A policy is in force from the first opening on, and its entry begins the first tenant's chain.
+        Ok(Ok(())) if check.entries == 0 && tenant == TENANT && has_begun(&db)? => {
+            Err(Broken { seq: 1, what: "is missing" })
+        }
+        read => read?,
+    };
+    let broken = followed.err().or_else(|| check.end().err());
+    Ok(Audited { entries: check.entries, head: check.head, broken, strays: told.strays(&db, tenant)? })
 }
 
 /// Whether a chain was begun here.

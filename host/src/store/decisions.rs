@@ -1,8 +1,9 @@
 //! Approvals and the messages they arm. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::entries::{drop_suffix, keep_suffix};
-use super::{Page, Place, Store, audit, entries, intents, json, named, outbox, touch};
+use super::{Page, Place, Store, audit, backup, entries, intents, json, named, outbox, touch};
 use crate::approval::decision::{self, Effect, Event, Facts, Refused, State};
+use crate::approval::notices::{Notice, notices};
 use crate::approval::{Action, Approval, Verdict};
 use crate::audit::{Fact, Whose};
 use crate::clock::{Millis, rfc3339};
@@ -34,12 +35,21 @@ pub struct Stored {
     pub policy: i64,
     /// While it is pending: whom of its recipients the user has written to before.
     pub correspondents: BTreeSet<String>,
+    /// While it is pending: when the backup was taken it was restored from. It may have been decided since.
+    pub restored_ms: Option<Millis>,
 }
 
 impl Stored {
     /// Whether the user had written to this recipient before. Of what has been decided nobody needs to know any more.
     pub fn has_written_to(&self, address: &str) -> bool {
         self.approval.state != State::Pending || self.correspondents.contains(address)
+    }
+
+    /// What deserves a second look.
+    pub fn notices(&self) -> Vec<Notice> {
+        let restored = self.restored_ms.map(Notice::restored);
+        let found = notices(&self.approval, &|address| self.has_written_to(address));
+        restored.into_iter().chain(found).collect()
     }
 }
 
@@ -491,6 +501,11 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
         (State::Pending, Some(leaving)) => outbox::correspondents(db, leaving)?,
         _ => BTreeSet::new(),
     };
+    let asked_ms = row.get(6)?;
+    let restored_ms = match state {
+        State::Pending => backup::restored(db)?.filter(|taken_ms| asked_ms <= *taken_ms),
+        _ => None,
+    };
     Ok(Stored {
         approval: Approval {
             id: row.get(0)?,
@@ -501,7 +516,7 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
             action,
             edited,
             words: json(&row.get::<_, String>(5)?)?,
-            asked_ms: row.get(6)?,
+            asked_ms,
             expires_ms: row.get(7)?,
             outdated: false,
         },
@@ -512,5 +527,6 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
         policy: row.get(16)?,
         user: row.get(17)?,
         correspondents,
+        restored_ms,
     })
 }

@@ -6,10 +6,12 @@
 
 mod agents;
 mod audit;
+mod backup;
 mod commits;
 mod counts;
 mod decisions;
 mod entries;
+mod examine;
 mod intents;
 mod mail;
 mod outbox;
@@ -20,8 +22,10 @@ mod writer;
 
 pub use agents::AgentRow;
 pub use audit::Audited;
+pub use backup::{Copied, Restored, restore};
 pub use counts::Counts;
 pub use decisions::{Decision, Stored};
+pub use examine::{Examined, examine};
 pub use intents::{Accepted, IDEMPOTENCY_MS, NewIntent, Only, Place};
 pub use mail::{Added, Letters, NewMail, Sent};
 pub use outbox::{InTransit, Outgoing};

@@ -10,7 +10,7 @@ use crate::intent::{self, Status};
 use crate::journal::{Answer, Entry};
 use crate::people::Scope;
 use crate::refusals::{Code, Problem, Result};
-use crate::tools::messages::{Parcel, SEND};
+use crate::tools::messages::{Parcel, SEND, message_of};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::BTreeSet;
 
@@ -282,7 +282,7 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
         let fact = Fact::Attempt { approval: &record.approval, attempt: attempts };
         audit::append(db, now, record.whose(), &fact)?;
     }
-    if matches!(event, Event::Deliver | Event::Attempted(_) | Event::Lost) {
+    if matches!(event, Event::Deliver | Event::Attempted(_) | Event::Lost | Event::Restored) {
         let sql = "SELECT bytes FROM outbox WHERE approval = ?1";
         let bytes = db
             .prepare_cached(sql)?
@@ -338,9 +338,8 @@ fn answer(db: &Connection, record: &Record, state: State, now: Millis) -> rusqli
         let outcome: Option<String> = row.get(3)?;
         Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, outcome))
     })?;
-    let (Some(number), Some(request)) = (number, request) else {
-        return Err(damaged("a run waits for a message that no send of it asked for"));
-    };
+    // Armed when a backup was taken that has been put back: the run waits for another one.
+    let (Some(number), Some(request)) = (number, request) else { return Ok(()) };
     if number != entries::count(db, record.seq)? {
         // Another send of the same run: this one was heard before, and a person has had it offered again.
         return Ok(());
@@ -462,6 +461,15 @@ pub(super) fn cancel_of_agent(
         }
     }
     Ok(idle)
+}
+
+/// Takes a message that was about to leave when a backup was taken for one that may have left since.
+pub(super) fn restored(db: &Connection, approval: &str, outcome: &str, now: Millis) -> rusqlite::Result<()> {
+    // What no run has sent has no name yet, and needs the one its run would have heard, if a person finds that it has arrived.
+    let sql = "UPDATE outbox SET outcome = ?2, message = coalesce(message, ?3) WHERE approval = ?1";
+    db.prepare_cached(sql)?.execute([approval, outcome, &message_of(approval)])?;
+    let moved = apply(db, &record(db, approval)?, Event::Restored, now)?;
+    moved.map(|_| ()).ok_or_else(|| damaged("a message that is not on its way cannot be restored"))
 }
 
 /// Lets an armed message leave at once: in the embedded mailbox this row is its place among the sent ones.

@@ -72,14 +72,14 @@ impl Host for View<'_> {
 fn sent(approvals: &[Approval], approval: &str, now: Millis) -> Sent {
     let edited = approvals.iter().any(|a| a.id == approval && a.edited.is_some());
     Sent {
-        id: message_name(approval),
+        id: message_of(approval),
         timestamp: rfc3339(now),
         extras: edited.then(|| json!({ "edited": true }).to_string()),
     }
 }
 
 /// A sent message is named after the approval that let it out, so its name is known before it leaves.
-fn message_name(approval: &str) -> String {
+pub(crate) fn message_of(approval: &str) -> String {
     approval.replacen("appr_", "msg_", 1)
 }
 

@@ -5,6 +5,7 @@ mod mailbox;
 pub mod rules;
 mod transport;
 
+pub(crate) use host::message_of;
 pub use mailbox::{Failed, Listing, Mail, Mailbox, Query};
 pub use transport::{Delivering, Parcel, Transport};
 

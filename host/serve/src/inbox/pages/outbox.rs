@@ -1,0 +1,141 @@
+//! What has been signed: on its way, gone, or nobody knows.
+
+use super::approvals::letter;
+use super::wrong::alert;
+use super::{Page, Place, Viewer, empty, fact, older, text};
+use crate::view::{Failure, OutboxMessage};
+use countersign::approval::html::Rendered;
+use countersign::approval::outbox::{Resolution, State};
+use countersign::approval::BodyKind;
+use countersign::people::Deed;
+use countersign::refusals::Code;
+use maud::{Markup, html};
+
+/// How much of a subject and of what a server said is shown, in characters.
+const SAID_CHARS_MAX: usize = 500;
+
+/// The resolutions, as their forms name them and as their buttons read.
+pub const RESOLUTIONS: [(&str, Resolution, &str); 3] = [
+    ("sent", Resolution::Sent, "It has arrived"),
+    ("not_sent", Resolution::NotSent, "It has not arrived"),
+    ("resend", Resolution::Resend, "Send it again"),
+];
+
+/// The list of messages.
+pub struct List<'a> {
+    /// Those that may or may not have arrived.
+    pub uncertain: &'a [OutboxMessage],
+    /// The others on this page, newest first.
+    pub rows: &'a [OutboxMessage],
+    /// Whether only what is open is listed.
+    pub open: bool,
+    /// Behind which the next page begins.
+    pub next: Option<&'a str>,
+}
+
+/// Draws the list.
+pub fn list(list: &List<'_>) -> Page {
+    let path = if list.open { "/outbox?open=true" } else { "/outbox" };
+    let main = html! {
+        nav aria-label="Which messages" {
+            ul.choices {
+                li { a href="/outbox" aria-current=[(!list.open).then_some("true")] { "All" } }
+                li { a href="/outbox?open=true" aria-current=[list.open.then_some("true")] { "On the way" } }
+            }
+        }
+        @if !list.uncertain.is_empty() {
+            section.odd aria-labelledby="uncertain" {
+                h2 #uncertain { "Uncertain" }
+                p { "The mail server's answer was lost. Find out what became of these, and say so." }
+                ul.rows { @for message in list.uncertain { li { (row(message)) } } }
+            }
+        }
+        @if list.rows.is_empty() {
+            @if list.uncertain.is_empty() { (empty("Nothing has been signed.", html! {})) }
+        } @else {
+            section aria-labelledby="messages" {
+                h2 #messages { "Messages" }
+                ul.rows { @for message in list.rows { li { (row(message)) } } }
+            }
+        }
+        (older(path, list.next))
+    };
+    Page { live: true, ..Page::new("Outbox", Some(Place::Outbox), main) }
+}
+
+fn row(message: &OutboxMessage) -> Markup {
+    html! {
+        div {
+            h3 {
+                a href={ "/outbox/" (message.id) } {
+                    @if message.action.subject.trim().is_empty() { "A message without a subject" }
+                    @else { "Message " q { (text::brief(&message.action.subject, 100)) } }
+                }
+            }
+            p { span.badge.(message.state.name()) { (state(message.state)) } " from " (text::say(&message.action.from)) }
+            p.quiet { "Signed " (text::time(&message.signed)) "." @if let Some(due) = &message.due { " Next attempt " (text::time(due)) "." } }
+        }
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Armed => "signed, not sent yet",
+        State::Queued => "queued",
+        State::Attempting => "being handed over",
+        State::Sent => "sent",
+        State::NotSent => "not sent",
+        State::Uncertain => "uncertain",
+        State::Cancelled => "cancelled",
+    }
+}
+
+/// Draws one message.
+pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Failure)>) -> Page {
+    let html = (message.action.body_kind == BodyKind::Html).then(|| Rendered::of(&message.action));
+    let (text, links) = html.map(|it| (it.text, it.links)).unzip();
+    let resolves = message.state == State::Uncertain && viewer.may(Deed::Decide);
+    let main = html! {
+        @if let Some((code, failure)) = failed { (alert(code, failure)) }
+        div.standing.(message.state.name()) data-run=(message.state.name()) {
+            p { strong { (state(message.state)) } "." }
+            @if let Some(why) = &message.why { p { "What was said: " (text::brief(why, SAID_CHARS_MAX)) } }
+        }
+        @if resolves {
+            section.decision aria-labelledby="resolve" {
+                h2 #resolve { "What became of it?" }
+                p { "Look for it in the mail server's log, or ask a recipient. Sending it again may make it arrive twice." }
+                @for (name, resolution, label) in RESOLUTIONS {
+                    (viewer.form(&format!("/outbox/{}/resolve", message.id), "", html! {
+                        input type="hidden" name="resolution" value=(name);
+                        button.(if resolution == Resolution::Resend { "no" } else { "" }) type="submit" { (label) }
+                    }))
+                }
+            }
+        }
+        section.message aria-labelledby="message" {
+            h2 #message { "The message that was signed" }
+            (letter(&message.action, text.as_deref(), links.as_deref().unwrap_or_default()))
+        }
+        @if !message.rejected.is_empty() {
+            section aria-labelledby="rejected" {
+                h2 #rejected { "Refused recipients" }
+                ul { @for rejected in &message.rejected { li { (text::say(&rejected.address)) ": " (text::brief(&rejected.why, SAID_CHARS_MAX)) } } }
+            }
+        }
+        section.particulars aria-labelledby="particulars" {
+            h2 #particulars { "Particulars" }
+            dl {
+                (fact("Approval", html! { a href={ "/approvals/" (message.id) } { (message.id) } }))
+                (fact("Intent", html! { a href={ "/intents/" (message.intent) } { (message.intent) } }))
+                (fact("Message-Id", html! { code { (text::say(&message.message_id)) } }))
+                (fact("Signed", text::time(&message.signed)))
+                @if let Some(sent) = &message.sent { (fact("Sent", text::time(sent))) }
+                (fact("Attempts", html! { (message.attempts) }))
+                @if let Some(due) = &message.due { (fact("Next attempt", text::time(due))) }
+            }
+        }
+    };
+    let live = matches!(message.state, State::Armed | State::Queued | State::Attempting);
+    Page { live, ..Page::new("Message", Some(Place::Outbox), main) }
+}

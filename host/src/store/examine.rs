@@ -1,0 +1,66 @@
+//! A look at a database as it lies there, which makes nothing and changes nothing.
+
+use super::{SCHEMA_VERSION, backup, check};
+use crate::clock::Millis;
+use crate::printable::line;
+use crate::refusals::Result;
+use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long to wait for somebody who holds the database alone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found in a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// The version of its tables, and the one this build writes.
+    pub version: (i64, i64),
+    /// Whether the settings are those that lose nothing: what is wrong, and what to do.
+    pub settings: Option<(String, String)>,
+    /// What SQLite says against it.
+    pub complaints: Vec<String>,
+    /// The latest instant in it.
+    pub latest_ms: Option<Millis>,
+    /// Everybody anything in it belongs to: tenant and user.
+    pub people: BTreeSet<(String, String)>,
+}
+
+/// Looks at the database at `path`, which is there.
+///
+/// # Errors
+///
+/// Whatever keeps it from being read: it is damaged, somebody else's, or held by somebody.
+pub fn examine(path: &Path) -> Result<Examined> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(PATIENCE)?;
+    db.pragma_update(None, "query_only", true)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    let settings = check(rusqlite::version_number(), Some(&mode), synchronous).err();
+    let mut examined = Examined {
+        version: (found, SCHEMA_VERSION),
+        settings: settings.map(|problem| (problem.message, problem.hint.unwrap_or_default())),
+        complaints: backup::complaints(&db, "quick_check")?,
+        ..Examined::default()
+    };
+    // Tables of another version are not ours to read.
+    if found == SCHEMA_VERSION && examined.complaints.is_empty() {
+        let latest = "SELECT value FROM meta WHERE key = 'latest_ms'";
+        examined.latest_ms = Some(db.query_row(latest, [], |row| row.get(0))?);
+        let people = "SELECT tenant, user FROM mail UNION SELECT tenant, user FROM intent \
+                      UNION SELECT tenant, user FROM capability_grant UNION SELECT tenant, name FROM person";
+        let mut statement = db.prepare(people)?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        for row in rows {
+            let (tenant, user) = row?;
+            examined.people.insert((line(&tenant).to_string(), line(&user).to_string()));
+        }
+    }
+    Ok(examined)
+}

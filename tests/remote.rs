@@ -1,0 +1,540 @@
+//! The command line at a server: what is no answer, what is asked twice, where a token goes, and that everything a server says is
+//! foreign.
+
+use crate::support::{Cli, Ended, guest};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// What stands for a token. No fake looks at it.
+const TOKEN: &str = "cs_tok_of-a-test";
+
+/// What a fake does once it has read a request.
+#[derive(Clone)]
+enum Then {
+    /// Writes this and closes.
+    Says(Vec<u8>),
+    /// Writes this head, and a body that never ends.
+    Floods(&'static str),
+    HangsUp,
+}
+
+/// A success with this document.
+fn says(document: &Value) -> Then {
+    answer("200 OK", "application/json", &document.to_string())
+}
+
+/// A refusal as our server writes it.
+fn refuses(status: &str, code: &str) -> Then {
+    let document = json!({
+        "type": format!("/docs/refusals/{code}"), "title": "no", "status": 400, "detail": "it was refused",
+        "instance": "urn:countersign:req_1", "code": code, "hint": "`countersign agent list` shows others"
+    });
+    answer(status, "application/problem+json", &document.to_string())
+}
+
+fn answer(status: &str, kind: &str, body: &str) -> Then {
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+    Then::Says(format!("{head}Connection: close\r\n\r\n{body}").into_bytes())
+}
+
+/// A server that follows a script, and keeps the requests it gets. The last step of the script is repeated.
+struct Fake {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fake {
+    fn start(script: impl Into<Vec<Then>>) -> Fake {
+        let (script, listener) = (script.into(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let kept = requests.clone();
+        // It ends with the test program.
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                let request = request(&stream);
+                kept.lock().unwrap().push(request);
+                // Whoever has heard enough hangs up.
+                let _ = match &script[number.min(script.len() - 1)] {
+                    Then::Says(bytes) => stream.write_all(bytes),
+                    Then::Floods(head) => flood(&mut stream, head),
+                    Then::HangsUp => Ok(()),
+                };
+            }
+        });
+        Fake { url, requests }
+    }
+
+    /// The requests so far that begin like this.
+    fn asked(&self, begin: &str) -> Vec<String> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|request| request.starts_with(begin)).cloned().collect()
+    }
+}
+
+fn flood(stream: &mut TcpStream, head: &str) -> std::io::Result<()> {
+    write!(stream, "{head}\r\n\r\n")?;
+    let line = [b'x'; 65536];
+    loop {
+        stream.write_all(&line)?;
+    }
+}
+
+/// Reads one request, head and body.
+fn request(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let (mut request, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or_default() == 0 {
+            return request;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        request += &line;
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    request + &String::from_utf8_lossy(&body)
+}
+
+fn header(request: &str, name: &str) -> Option<String> {
+    let lines =
+        request.lines().map_while(|line| line.split_once(": ").or((!line.is_empty()).then_some(("", ""))));
+    lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+}
+
+/// A command line at a server.
+fn at(cli: &Cli, server: &str, arguments: &[&str]) -> Ended {
+    let mut command = cli.command(&[&["--server", server], arguments].concat());
+    ended(command.env("COUNTERSIGN_TOKEN", TOKEN))
+}
+
+fn ended(command: &mut std::process::Command) -> Ended {
+    let output = command.output().unwrap();
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Exit code, code and message of a command line that failed.
+fn failure(ended: &Ended) -> (i32, String, String) {
+    let error = &ended.json()["error"];
+    (ended.code, error["code"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
+}
+
+fn done() -> Value {
+    json!({ "intent": "int_1", "status": "done", "card": null, "approval": null, "reason": null, "auditHead": null })
+}
+
+fn agent() -> Value {
+    json!({
+        "id": "com.example.agent.a", "name": "A", "version": "1.0.0", "description": "d", "digest": "00", "bytes": 1,
+        "capabilities": ["messages.send"], "granted": [], "actions": ["go"], "installed": "1970-01-01T00:00:00Z",
+        "installedBy": "ada", "manifest": { "intents": [] }, "warnings": []
+    })
+}
+
+#[test]
+fn what_is_no_answer_of_a_server_of_ours_is_told_as_none() {
+    let elsewhere = Fake::start([says(&json!({ "agents": [] }))]);
+    let moved =
+        format!("HTTP/1.1 302 Found\r\nLocation: {}/v1/agents\r\nContent-Length: 0\r\n\r\n", elsewhere.url);
+    let short = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{\"agents\":";
+    let json = "HTTP/1.1 200 OK\r\nContent-Type: application/json";
+    let problem = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json";
+    let deep = format!("{{\"agents\":{}", "[".repeat(100_000));
+    let table = [
+        (Then::HangsUp, "no answer"),
+        (Then::Says(b"220 mail.example.com ESMTP\r\n".to_vec()), "no answer"),
+        (answer("200 OK", "text/html", "<h1>Sign in</h1>"), "text/html"),
+        (Then::Says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_vec()), "nothing"),
+        (answer("200 OK", "application/problem+json", "{}"), "application/problem+json"),
+        (says(&json!({ "intents": [] })), "cannot be read"),
+        (says(&json!({ "agents": [{ "id": 1 }] })), "cannot be read"),
+        (answer("200 OK", "application/json", ""), "cannot be read"),
+        (answer("200 OK", "application/json", &deep), "cannot be read"),
+        (Then::Says(short.into()), "broke off"),
+        (Then::Floods(json), "longer than 134217728 bytes"),
+        (Then::Floods(problem), "longer than 65536 bytes"),
+        (Then::Says(moved.into_bytes()), "where a token does not follow"),
+        (answer("502 Bad Gateway", "text/plain", "upstream"), "502 Bad Gateway"),
+        (answer("401 Unauthorized", "text/plain", ""), "401 Unauthorized"),
+        (refuses("403 Forbidden", "NO_CODE_OF_OURS"), "403 Forbidden"),
+        (answer("403 Forbidden", "application/problem+json", "{}"), "403 Forbidden"),
+    ];
+    let cli = Cli::new();
+    for (then, word) in table {
+        let fake = Fake::start([then]);
+        let ended = at(&cli, &fake.url, &["--json", "agent", "list"]);
+        let (exit, code, message) = failure(&ended);
+        assert_eq!((exit, code.as_str()), (6, "SERVER_UNREACHABLE"), "{word}: {message}");
+        assert!(message.contains(word) && message.contains(&fake.url), "{word}: {message}");
+        let drawn = at(&cli, &fake.url, &["agent", "list"]);
+        assert_eq!((drawn.code, drawn.stdout.as_str()), (6, ""), "{word}");
+        assert!(drawn.stderr.contains("[SERVER_UNREACHABLE]"), "{word}: {drawn:?}");
+    }
+    assert!(elsewhere.asked("").is_empty(), "a redirect was followed");
+    // Nobody there at all. The port was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = at(&cli, &format!("http://127.0.0.1:{port}"), &["--json", "agent", "list"]);
+    assert_eq!(failure(&nobody).1, "SERVER_UNREACHABLE");
+}
+
+#[test]
+fn a_record_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let entry = json!({ "seq": 1, "at": "1970-01-01T00:00:00Z", "kind": "policy", "body": {}, "previous": "0", "hash": "1" });
+    let table = [
+        (format!("{entry}\n{}", &entry.to_string()[..40]), "ends in the middle of a line"),
+        (format!("{entry}\n{{}}\n"), "has a line that cannot be read"),
+        (format!("{entry}\n{}", "x".repeat(2_000_000)), "has a line of more than 1048576 bytes"),
+    ];
+    let cli = Cli::new();
+    for (record, word) in table {
+        let fake = Fake::start([answer("200 OK", "application/x-ndjson", &record)]);
+        let ended = at(&cli, &fake.url, &["audit", "export"]);
+        assert_eq!(ended.code, 6, "{word}");
+        assert!(
+            ended.stderr.contains(word) && ended.stderr.contains("[SERVER_UNREACHABLE]"),
+            "{word}: {ended:?}"
+        );
+        assert_eq!(ended.stdout.lines().count(), 1, "what was whole is printed");
+    }
+    let fake = Fake::start([answer("200 OK", "application/x-ndjson", &format!("{entry}\n"))]);
+    assert_eq!(at(&cli, &fake.url, &["audit", "export"]).code, 0);
+}
+
+#[test]
+fn a_refusal_at_a_server_is_the_refusal_it_is_on_a_folder() {
+    let cli = Cli::new();
+    for (code, exit) in [("FORBIDDEN", 6), ("UNKNOWN_ID", 6), ("USAGE", 2), ("HOST_FAULT", 1)] {
+        let fake = Fake::start([refuses("403 Forbidden", code)]);
+        let ended = at(&cli, &fake.url, &["--json", "agent", "show", "x"]);
+        assert_eq!(failure(&ended), (exit, code.to_owned(), "it was refused".to_owned()));
+        // What the server would do next can be run as it stands: at the server.
+        let hint = format!("`countersign --server {} agent list` shows others", fake.url);
+        assert_eq!(ended.json()["error"]["hint"], hint);
+    }
+}
+
+#[test]
+fn a_submission_whose_answer_is_lost_is_asked_once_more_under_its_key() {
+    let cli = Cli::new();
+    let fake = Fake::start([says(&agent()), Then::HangsUp, says(&done())]);
+    let ended = at(&cli, &fake.url, &["--json", "run", "com.example.agent.a", "go"]);
+    assert_eq!((ended.code, &ended.json()), (0, &done()));
+    let fake_again = Fake::start([says(&agent()), Then::HangsUp]);
+    let ended = at(&cli, &fake_again.url, &["--json", "run", "com.example.agent.a", "go"]);
+    assert_eq!(failure(&ended).1, "SERVER_UNREACHABLE");
+    let keys = [fake, fake_again].map(|fake| {
+        let posts = fake.asked("POST /v1/intents?wait=");
+        let keys: Vec<_> = posts.iter().map(|post| header(post, "idempotency-key").unwrap()).collect();
+        assert_eq!(keys.len(), 2, "{posts:?}");
+        assert_eq!(keys[0], keys[1]);
+        keys[0].clone()
+    });
+    assert_ne!(keys[0], keys[1], "another order, another key");
+}
+
+#[test]
+fn what_may_have_been_done_without_a_key_is_not_asked_again() {
+    let cli = Cli::new();
+    let digest = "0".repeat(64);
+    let table: &[(&[&str], &str)] = &[
+        (&["approval", "approve", "appr_1", "--digest", &digest], "POST /v1/approvals/appr_1/decision"),
+        (
+            &["approval", "edit", "appr_1", "--subject", "s", "--digest", &digest],
+            "POST /v1/approvals/appr_1/edit",
+        ),
+        (&["approval", "revoke", "appr_1"], "POST /v1/approvals/appr_1/revoke"),
+        (&["intent", "cancel", "int_1"], "POST /v1/intents/int_1/cancel"),
+        (&["outbox", "resolve", "appr_1", "--resend"], "POST /v1/outbox/appr_1/resolve"),
+        (&["agent", "remove", "a"], "DELETE /v1/agents/a"),
+        (&["agent", "revoke", "a", "messages.send"], "DELETE /v1/agents/a/grants?capability=messages.send"),
+    ];
+    for (arguments, begin) in table {
+        let fake = Fake::start([Then::HangsUp]);
+        let ended = at(&cli, &fake.url, arguments);
+        assert_eq!(ended.code, 6, "{ended:?}");
+        assert_eq!((fake.asked(begin).len(), fake.asked("").len()), (1, 1), "{begin}: {:?}", fake.asked(""));
+    }
+}
+
+#[test]
+fn a_run_is_followed_until_it_waits_or_has_ended() {
+    let mut running = done();
+    running["status"] = "running".into();
+    let shown = |status: &str| {
+        says(&json!({
+            "id": "int_1", "agent": "a", "agentDigest": "0", "action": "go", "parameters": {}, "text": null,
+            "status": status, "live": true, "submitted": "t", "updated": "t", "retryOf": null, "timeline": [],
+            "approvals": [], "card": null, "reason": null, "log": ""
+        }))
+    };
+    let script = [says(&agent()), says(&running), shown("running"), shown("running"), shown("done")];
+    let (cli, fake) = (Cli::new(), Fake::start(script));
+    let ended = at(&cli, &fake.url, &["--json", "run", "com.example.agent.a", "go"]);
+    assert_eq!((ended.code, &ended.json()), (0, &done()));
+    assert_eq!(fake.asked("GET /v1/intents/int_1?wait=").len(), 3);
+}
+
+#[test]
+fn a_long_list_is_gathered_page_by_page_and_ends() {
+    let row = |number: usize| {
+        json!({
+            "id": format!("int_{number}"), "agent": "a", "action": "go", "status": "done", "submitted": "t",
+            "updated": "t", "reason": null
+        })
+    };
+    let page = |rows: std::ops::Range<usize>, next: Option<&str>| {
+        says(&json!({ "intents": rows.map(row).collect::<Vec<_>>(), "next": next }))
+    };
+    let cli = Cli::new();
+    let fake = Fake::start([page(0..100, Some("int_99")), page(100..130, None)]);
+    let list = at(&cli, &fake.url, &["--json", "intent", "list"]).json();
+    assert_eq!((list["intents"].as_array().unwrap().len(), &list["next"]), (130, &Value::Null));
+    assert_eq!(fake.asked("GET /v1/intents?limit=100&before=int_99 ").len(), 1, "{:?}", fake.asked(""));
+
+    let endless = Fake::start([page(0..100, Some("int_99"))]);
+    let ended = at(&cli, &endless.url, &["--json", "intent", "list"]);
+    assert_eq!(ended.json()["intents"].as_array().unwrap().len(), 1000);
+    assert!(ended.stderr.contains("Only the latest 1000 are listed."), "{ended:?}");
+    assert_eq!(endless.asked("").len(), 10);
+
+    let empty = Fake::start([page(0..0, Some("int_0"))]);
+    assert!(failure(&at(&cli, &empty.url, &["--json", "intent", "list"])).2.contains("does not end"));
+}
+
+#[test]
+fn a_token_goes_to_the_server_that_was_named_and_readable_to_nobody() {
+    let cli = Cli::new();
+    let table = [
+        ("http://countersign.example.com", "http is for this machine alone"),
+        ("http://192.0.2.1:8340", "http is for this machine alone"),
+        ("http://localhost.example.com", "http is for this machine alone"),
+        ("http://127.0.0.1.example.com", "http is for this machine alone"),
+        ("ftp://127.0.0.1", "no URL of a server"),
+        ("countersign.example.com", "no URL"),
+        ("", "no URL"),
+        ("https://ada:secret@example.com", "has no path and no name"),
+        ("https://example.com/inbox", "has no path and no name"),
+        ("https://example.com/?x", "has no path and no name"),
+    ];
+    for (url, word) in table {
+        let (exit, code, message) = failure(&at(&cli, url, &["--json", "agent", "list"]));
+        assert_eq!((exit, code.as_str()), (2, "USAGE"), "{url}");
+        assert!(message.contains(word) && !message.contains("secret"), "{url}: {message}");
+    }
+    // Whatever the environment says of proxies: they are not asked.
+    let (proxy, fake) = (Fake::start([Then::HangsUp]), Fake::start([says(&json!({ "agents": [] }))]));
+    let mut command = cli.command(&["--json", "--server", &fake.url, "agent", "list"]);
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(variable, &proxy.url);
+    }
+    assert_eq!(ended(command.env("COUNTERSIGN_TOKEN", TOKEN)).code, 0);
+    assert!(proxy.asked("").is_empty());
+    let asked = fake.asked("GET /v1/agents ");
+    assert_eq!(header(&asked[0], "authorization"), Some(format!("Bearer {TOKEN}")));
+}
+
+#[test]
+fn a_token_is_taken_from_its_place_and_told_nowhere() {
+    let cli = Cli::new();
+    let fake = Fake::start([says(&json!({ "agents": [] }))]);
+    let list = |file: Option<&str>, variable: Option<&str>| {
+        let mut command = cli.command(&["--json", "--server", &fake.url, "agent", "list"]);
+        command
+            .env_remove("COUNTERSIGN_TOKEN")
+            .args(file.map(|file| ["--token-file", file]).into_iter().flatten());
+        let ended = ended(command.envs(variable.map(|token| ("COUNTERSIGN_TOKEN", token))));
+        assert!(!ended.stdout.contains("cs_") || ended.stdout.contains("`cs_`"), "{ended:?}");
+        assert!(!ended.stderr.contains("cs_"), "{ended:?}");
+        ended
+    };
+    let file = |name: &str, text: &str, mode: u32| {
+        let path: PathBuf = cli.scratch().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (good, open) = (file("good", "cs_in_file\n", 0o600), file("open", "cs_in_file\n", 0o644));
+    let (two, long) = (file("two", "cs_a\ncs_b\n", 0o600), file("long", &"x".repeat(600), 0o600));
+    assert_eq!(list(Some(&good), Some("cs_in_variable")).code, 0);
+    assert_eq!(list(None, Some("cs_in_variable")).code, 0);
+    let tokens: Vec<_> = fake.asked("").iter().map(|asked| header(asked, "authorization").unwrap()).collect();
+    assert_eq!(tokens, ["Bearer cs_in_file", "Bearer cs_in_variable"]);
+    let table = [
+        (list(Some(&open), None), "others may read it"),
+        (list(Some(&two), None), "is no token"),
+        (list(Some(&long), None), "is no token"),
+        (list(Some("/nowhere"), None), "--token-file /nowhere"),
+        (list(None, None), "holds no token"),
+        (list(None, Some("")), "holds no token"),
+        (list(None, Some("cs_a cs_b")), "is no token"),
+        (list(None, Some("cs_a\r\nX-Header: 1")), "is no token"),
+    ];
+    for (ended, word) in table {
+        let (exit, code, message) = failure(&ended);
+        assert_eq!((exit, code.as_str()), (2, "USAGE"), "{word}");
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    assert_eq!(fake.asked("").len(), 2, "nothing was asked without a token");
+}
+
+#[test]
+fn what_is_for_a_folder_is_refused_at_a_server_and_says_what_to_do() {
+    let cli = Cli::new();
+    let fake = Fake::start([Then::HangsUp]);
+    let table: &[(&[&str], &str)] = &[
+        (&["demo", "--no"], "leave out --server"),
+        (&["new", "x"], "leave out --server"),
+        (&["test"], "leave out --server"),
+        (&["build"], "leave out --server"),
+        (&["inspect", "x.wasm"], "leave out --server"),
+        (&["replay", "int_1"], "with --data instead of --server"),
+        (&["mailbox", "import", "x"], "with --data instead of --server"),
+        (&["intent", "purge", "--older-than", "30d"], "with --data instead of --server"),
+        (&["agent", "list", "--user", "ada"], "leave out --user"),
+        (&["agent", "list", "--user", "local"], "leave out --user"),
+        (&["agent", "list", "--tenant", "main"], "leave out --tenant"),
+        (&["agent", "list", "--config", "c.toml"], "leave out --config"),
+        (&["agent", "list", "--data", "d"], "leave one of them out"),
+        (&["approval", "decline", "appr_1", "--no-resume"], "leave out --no-resume"),
+    ];
+    for (arguments, word) in table {
+        let ended = at(&cli, &fake.url, &[&["--json"], *arguments].concat());
+        let (exit, code, message) = failure(&ended);
+        assert_eq!((exit, code.as_str()), (2, "USAGE"), "{arguments:?}: {message}");
+        let hint = ended.json()["error"]["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains(word), "{arguments:?}: {hint}");
+    }
+    assert!(fake.asked("").is_empty(), "{:?}", fake.asked(""));
+    assert_eq!(cli.run(&["agent", "list", "--token-file", "x"]).code, 2, "a token is for a server");
+    // What needs no host at all may stand behind a server: hints are printed so.
+    assert_eq!(at(&cli, &fake.url, &["explain", "USAGE"]).code, 0);
+}
+
+#[test]
+fn a_folder_that_is_named_goes_before_a_server_that_is_set() {
+    let cli = Cli::new();
+    let fake = Fake::start([says(&json!({ "agents": [] }))]);
+    let run = |arguments: &[&str]| {
+        let mut command = cli.command(arguments);
+        ended(command.env("COUNTERSIGN_SERVER", &fake.url).env("COUNTERSIGN_TOKEN", TOKEN))
+    };
+    let data = cli.data();
+    let data = data.to_str().unwrap();
+    assert_eq!(run(&["agent", "list", "--data", data]).code, 0);
+    assert_eq!(run(&["inspect", guest("send-report").to_str().unwrap()]).code, 0);
+    assert!(fake.asked("").is_empty());
+    assert_eq!(run(&["agent", "list"]).code, 0);
+    assert_eq!(fake.asked("").len(), 1);
+    let refused = run(&["--json", "replay", "int_1"]);
+    assert!(
+        refused.json()["error"]["hint"].as_str().unwrap().contains("COUNTERSIGN_SERVER is set"),
+        "{refused:?}"
+    );
+    assert_eq!(failure(&run(&["--json", "replay", "int_1", "--data", data])).1, "UNKNOWN_ID");
+}
+
+/// A document with every string in it replaced by one that forges a line and acts on the terminal, but for what is one of a few words.
+fn hostile(document: &Value) -> Value {
+    let words =
+        ["state", "status", "binding", "bodyKind", "kind", "capability", "capabilities", "granted", "next"];
+    match document {
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| {
+                let value = if words.contains(&name.as_str()) { value.clone() } else { hostile(value) };
+                (name.clone(), value)
+            };
+            fields.iter().map(field).collect()
+        }
+        Value::Array(items) => items.iter().map(hostile).collect(),
+        Value::String(_) => "x\u{1b}[2J\r\nDigest   0000\n\u{202e}`countersign rm`\u{9b}1mé".into(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn what_a_server_says_is_drawn_like_any_foreign_text() {
+    let cli = Cli::new();
+    // Documents as they are, from a folder: an approval that waits, one that was used, a message that has left.
+    let id = cli.install("send-report", "messages.send");
+    let signed = cli.json(3, &["run", &id, "send_report"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (approval, digest) = (text(&signed["approval"]["id"]), text(&signed["approval"]["digest"]));
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest, "--no-resume"]);
+    let signed_outbox = cli.json(0, &["outbox", "show", &approval]);
+    cli.json(0, &["intent", "resume", &text(&signed["intent"])]);
+    let waiting = cli.json(3, &["run", &id, "send_report", "--param", "to=bob@example.com"]);
+    let denied = cli.install("inbox-digest", "");
+    let ran = cli.json(5, &["run", &denied, "daily_digest"]);
+    let document = |arguments: &[&str]| cli.json(0, arguments);
+    let table: Vec<(Vec<&str>, Vec<Value>)> = vec![
+        (vec!["agent", "list"], vec![document(&["agent", "list"])]),
+        (vec!["agent", "show", "a"], vec![document(&["agent", "show", &id])]),
+        (vec!["agent", "grant", "a", "messages.send"], vec![document(&["agent", "show", &id])]),
+        (vec!["agent", "remove", "a"], vec![json!({ "removed": "a" })]),
+        (vec!["run", "a", "go"], vec![document(&["agent", "show", &id]), waiting.clone()]),
+        (
+            vec!["intent", "resume", "i"],
+            vec![ran.clone(), document(&["intent", "show", &text(&ran["intent"])])],
+        ),
+        (vec!["intent", "list"], vec![document(&["intent", "list"])]),
+        (vec!["intent", "show", "i"], vec![document(&["intent", "show", &text(&signed["intent"])])]),
+        (vec!["intent", "show", "i"], vec![document(&["intent", "show", &text(&waiting["intent"])])]),
+        (vec!["intent", "cancel", "i"], vec![document(&["intent", "show", &text(&ran["intent"])])]),
+        (vec!["approval", "list"], vec![document(&["approval", "list"])]),
+        (vec!["approval", "show", "i"], vec![document(&["approval", "show", &approval])]),
+        (vec!["approval", "revoke", "i"], vec![json!({ "approval": waiting["approval"], "auditHead": "0" })]),
+        (vec!["outbox", "list"], vec![document(&["outbox", "list"])]),
+        (vec!["outbox", "show", "i"], vec![signed_outbox]),
+        (vec!["audit", "verify"], vec![document(&["audit", "verify"])]),
+        (vec!["mailbox", "sent"], vec![document(&["mailbox", "sent"])]),
+    ];
+    for (arguments, documents) in table {
+        // As they are, they are drawn as on the folder; nothing of the kind is an answer that cannot be read.
+        for twist in [Value::clone, hostile] {
+            let script: Vec<_> = documents.iter().map(|document| says(&twist(document))).collect();
+            let ended = at(&cli, &Fake::start(script).url, &arguments);
+            assert!(!ended.stderr.contains("SERVER_UNREACHABLE"), "{arguments:?}: {ended:?}");
+            for line in ended.stdout.lines().chain(ended.stderr.lines()) {
+                assert!(!line.starts_with("Digest   0000"), "{arguments:?} forges a line: {ended:#?}");
+                let acts = |c: char| c.is_control() || c == '\u{202e}';
+                assert!(!line.contains(acts), "{arguments:?} acts: {line:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tenant_sees_nothing_of_another() {
+    let cli = Cli::new();
+    let agent = cli.install("send-report", "messages.send");
+    let intent = cli.json(3, &["run", &agent, "send_report"])["intent"].as_str().unwrap().to_owned();
+    for arguments in
+        [vec!["agent", "list"], vec!["intent", "list"], vec!["approval", "list"], vec!["outbox", "list"]]
+    {
+        let theirs = cli.json(0, &[&["--tenant", "acme"], &*arguments].concat());
+        let rows = theirs.as_object().unwrap().values().next().unwrap();
+        assert_eq!(rows, &json!([]), "{arguments:?}");
+    }
+    let foreign = cli.run(&["--json", "--tenant", "acme", "intent", "show", &intent]);
+    let unknown = cli.run(&["--json", "intent", "show", &intent.replace("int_", "int_x")]);
+    let hidden = failure(&foreign).2.replace(&intent, "ID");
+    assert_eq!(hidden, failure(&unknown).2.replace(&intent.replace("int_", "int_x"), "ID"));
+    assert_eq!(cli.json(0, &["--tenant", "acme", "audit", "verify"])["entries"], 0);
+    let nonsense = cli.run(&["--json", "--tenant", "../main", "agent", "list"]);
+    assert_eq!((nonsense.code, failure(&nonsense).1.as_str()), (2, "USAGE"));
+}
