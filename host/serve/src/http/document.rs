@@ -38,9 +38,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refused>
 /// The document, as it is committed.
 pub fn document() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        serde_json::to_string_pretty(&build(&routes())).expect("a value serializes") + "\n"
-    })
+    TEXT.get_or_init(|| serde_json::to_string_pretty(&build(&routes())).expect("a value serializes") + "\n")
 }
 
 pub async fn openapi() -> impl IntoResponse {
@@ -87,7 +85,8 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Value) -> V
     }
     let mut parameters = Vec::new();
     for name in placeholders(route.path) {
-        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+        parameters
+            .push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     }
     if let Some(write) = route.query {
         let schema = written(write).to_value();
@@ -226,28 +225,31 @@ fn text_page(title: &str, content: Markup) -> Response {
 
 pub async fn page() -> Response {
     let routes = routes();
-    text_page("HTTP API", html! {
-        h1 { "HTTP API" }
-        p {
-            "Every request under " code { "/v1" } " carries a token, " code { "Authorization: Bearer TOKEN" }
-            ", which is made where you sign in. Bodies are JSON. A refusal is a problem document with a code. "
-            a href="/openapi.json" { "The same for programs" } "."
-        }
-        ul {
-            @for route in &routes {
-                li { a href={ "#" (name(route)) } { code { (route.method) " " (route.path) } } " " (route.about) }
+    text_page(
+        "HTTP API",
+        html! {
+            h1 { "HTTP API" }
+            p {
+                "Every request under " code { "/v1" } " carries a token, " code { "Authorization: Bearer TOKEN" }
+                ", which is made where you sign in. Bodies are JSON. A refusal is a problem document with a code. "
+                a href="/openapi.json" { "The same for programs" } "."
             }
-        }
-        @for route in &routes { (section(route)) }
-        section {
-            h2 { "Codes" }
             ul {
-                @for code in Code::ALL {
-                    li { a href={ "/docs/refusals/" (code) } { code { (code) } } " " (title(*code)) }
+                @for route in &routes {
+                    li { a href={ "#" (name(route)) } { code { (route.method) " " (route.path) } } " " (route.about) }
                 }
             }
-        }
-    })
+            @for route in &routes { (section(route)) }
+            section {
+                h2 { "Codes" }
+                ul {
+                    @for code in Code::ALL {
+                        li { a href={ "/docs/refusals/" (code) } { code { (code) } } " " (title(*code)) }
+                    }
+                }
+            }
+        },
+    )
 }
 
 fn section(route: &Route) -> Markup {

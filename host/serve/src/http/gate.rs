@@ -176,7 +176,7 @@ async fn caught(answer: impl Future<Output = Response>) -> Response {
             Err(_) => Poll::Ready(None),
         }
     });
-    caught.await.unwrap_or_else(|| {
-        Refused::from(Problem::new(Code::HostFault, "a request panicked")).into_response()
-    })
+    caught
+        .await
+        .unwrap_or_else(|| Refused::from(Problem::new(Code::HostFault, "a request panicked")).into_response())
 }
