@@ -379,7 +379,8 @@ fn edit(action: &Action, typed: Option<&Edit>) -> Markup {
     let subject = typed.and_then(|typed| typed.subject.as_deref()).unwrap_or(&action.subject);
     let body = typed.and_then(|typed| typed.body.as_deref()).unwrap_or(&action.body);
     let removed = |address: &str| typed.is_some_and(|typed| typed.remove.iter().any(|gone| gone == address));
-    let hides = hidden(&action.subject).next().is_some() || hidden(&action.body.replace("\r\n", "\n")).next().is_some();
+    let hides = hidden(&action.subject).next().is_some()
+        || hidden(&action.body.replace("\r\n", "\n")).next().is_some();
     html! {
         p { "The message is shown to you again as changed, before you sign it. Recipients can be removed, never added." }
         @if hides {

@@ -46,7 +46,9 @@ enum Kind<'a> {
 impl<'a> Kind<'a> {
     fn of(schema: &'a Value) -> Kind<'a> {
         if let Some(choices) = schema["enum"].as_array() {
-            let plain = choices.iter().all(|choice| matches!(choice, Value::String(_) | Value::Number(_) | Value::Bool(_)));
+            let plain = choices
+                .iter()
+                .all(|choice| matches!(choice, Value::String(_) | Value::Number(_) | Value::Bool(_)));
             return if plain && choices.len() <= CHOICES_MAX { Kind::Choice(choices) } else { Kind::Json };
         }
         match schema["type"].as_str() {
@@ -54,7 +56,9 @@ impl<'a> Kind<'a> {
             Some("integer") => Kind::Integer,
             Some("number") => Kind::Number,
             Some("boolean") => Kind::Boolean,
-            Some("array") if schema["items"]["type"] == "string" && schema["items"].get("enum").is_none() => Kind::Texts,
+            Some("array") if schema["items"]["type"] == "string" && schema["items"].get("enum").is_none() => {
+                Kind::Texts
+            }
             _ => Kind::Json,
         }
     }
@@ -71,10 +75,16 @@ fn parameters(schema: Option<&Value>) -> Option<Vec<Parameter<'_>>> {
     if properties.len() > FIELDS_MAX {
         return None;
     }
-    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<_> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut parameters = Vec::with_capacity(properties.len());
     for (name, schema) in properties {
-        parameters.push(Parameter { name, schema, kind: Kind::of(schema), required: required.contains(&name.as_str()) });
+        parameters.push(Parameter {
+            name,
+            schema,
+            kind: Kind::of(schema),
+            required: required.contains(&name.as_str()),
+        });
     }
     Some(parameters)
 }
@@ -231,7 +241,8 @@ pub fn read(schema: Option<&Value>, typed: &Typed) -> Result<Map<String, Value>,
         if whole.trim().is_empty() {
             return Ok(Map::new());
         }
-        return serde_json::from_str(whole).map_err(|error| format!("the parameters are no JSON object: {error}"));
+        return serde_json::from_str(whole)
+            .map_err(|error| format!("the parameters are no JSON object: {error}"));
     }
     let mut read = Map::new();
     for Parameter { name, kind, required, .. } in parameters(schema).unwrap_or_default() {
@@ -253,10 +264,12 @@ pub fn read(schema: Option<&Value>, typed: &Typed) -> Result<Map<String, Value>,
                 Err(_) => return Err(wrong("no number")),
             },
             Kind::Boolean => Value::Bool(text == "true"),
-            Kind::Choice(choices) => match text.parse::<usize>().ok().and_then(|number| choices.get(number)) {
-                Some(choice) => choice.clone(),
-                None => return Err(wrong("none of its choices")),
-            },
+            Kind::Choice(choices) => {
+                match text.parse::<usize>().ok().and_then(|number| choices.get(number)) {
+                    Some(choice) => choice.clone(),
+                    None => return Err(wrong("none of its choices")),
+                }
+            }
             Kind::Texts => text.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
             Kind::Json => match serde_json::from_str(&text) {
                 Ok(value) => value,
@@ -317,7 +330,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_names_its_field() {
-        for (name, value) in [("count", "many"), ("share", "half"), ("tone", "9"), ("tone", "warm"), ("more", "{")] {
+        for (name, value) in
+            [("count", "many"), ("share", "half"), ("tone", "9"), ("tone", "warm"), ("more", "{")]
+        {
             let wrong = read(Some(&schema()), &typed(&[(&field(name), value)])).unwrap_err();
             assert!(wrong.starts_with(&format!("`{name}` is no")), "{wrong}");
         }
