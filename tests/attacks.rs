@@ -680,7 +680,9 @@ fn every_page_says_that_it_is_framed_by_nobody_and_kept_by_nobody() {
             &format!("/approvals/{}", world.aim.id),
             "/nowhere",
         ] {
-            let reply = world.ask(&Request::new("GET", path).and("Accept", "text/html").and("Cookie", &world.petra.cookie()));
+            let reply = world.ask(
+                &Request::new("GET", path).and("Accept", "text/html").and("Cookie", &world.petra.cookie()),
+            );
             let header = |name: &str| {
                 reply.header(name).unwrap_or_else(|| panic!("{path} has no {name}: {reply:?}")).to_owned()
             };
