@@ -284,9 +284,13 @@ mod tests {
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async move { drop(stopped.await) }));
         let mut changes = app.host().changes();
-        while desk.show(&intent).unwrap().intent.status != Status::Done {
+        for _ in 0..60 {
+            if desk.show(&intent).unwrap().intent.status == Status::Done {
+                break;
+            }
             let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
         }
+        assert_eq!(desk.show(&intent).unwrap().intent.status, Status::Done);
         let answer = tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(to).unwrap();
             write!(stream, "GET /healthz HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n").unwrap();
