@@ -6,10 +6,12 @@ mod support;
 
 mod attacks;
 mod browser;
+mod backup;
 mod cli;
 mod crash;
 mod decisions;
 mod display;
+mod doctor;
 mod examples;
 mod faults;
 mod first_agent;

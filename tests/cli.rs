@@ -299,6 +299,12 @@ fn every_verb_prints_what_its_schema_promises() {
     for line in cli.run(&["audit", "export"]).stdout.lines() {
         check("audit-export", serde_json::from_str(line).unwrap());
     }
+    let file_of_all = cli.scratch().join("all.backup");
+    let file_of_all = file_of_all.to_str().unwrap();
+    check("backup", cli.json(0, &["backup", file_of_all]));
+    let elsewhere = cli.scratch().join("restored");
+    check("restore", cli.json(0, &["--data", elsewhere.to_str().unwrap(), "restore", file_of_all]));
+    check("doctor", cli.json(0, &["doctor"]));
     check("intent-purge", cli.json(0, &["intent", "purge", "--older-than", "24h"]));
     cli.json(0, &["intent", "cancel", &id(&run["intent"])]);
     check("inspect", cli.json(0, &["inspect", file]));

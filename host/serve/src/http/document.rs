@@ -1,14 +1,15 @@
 //! What can be asked for, as a document: OpenAPI for programs, a page for people; and whether the server is well.
 
 use super::App;
-use super::asked::Named;
+use super::asked::{At, Named};
 use super::problems::{Refused, status_of, title};
 use super::table::{ALWAYS, Content, Needs, Route, routes};
 use crate::view::ProblemDocument;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
-use countersign::people::{Deed, Role};
+use countersign::meters::CONTENT_TYPE;
+use countersign::people::{Deed, Role, TENANT};
 use countersign::printable::short;
 use countersign::refusals::{Code, Problem};
 use maud::{DOCTYPE, Markup, html};
@@ -31,8 +32,21 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refused>
         return Err(Problem::new(Code::ShuttingDown, "the server is going down").into());
     }
     // One read of the database: without it, nothing can be answered.
-    app.host.audit_head(countersign::people::TENANT)?;
+    app.host.audit_head(TENANT)?;
     Ok("ready\n")
+}
+
+/// The counters are of the whole host, which is the first tenant's.
+pub async fn metrics(State(app): State<Arc<App>>, At(desk): At) -> Result<impl IntoResponse, Refused> {
+    desk.ask(Deed::Measure)?;
+    let person = desk.person();
+    if person.tenant != TENANT {
+        let message = format!("{} may not do this: the counters are those of all tenants", person.name);
+        return Err(Problem::new(Code::Forbidden, message)
+            .hint("ask an operator of the first tenant")
+            .into());
+    }
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], app.host.metrics()?))
 }
 
 /// The document, as it is committed.

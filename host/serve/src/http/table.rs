@@ -148,7 +148,7 @@ pub const ALWAYS: &[Code] = &[
 pub fn routes() -> Vec<Route> {
     use Deed::{
         Audit, CancelAny, Decide, Grant, Invoke, LookAtAgents, LookAtOwn, ManageAgents, ManagePeople,
-        RevokeAny,
+        Measure, RevokeAny,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -419,6 +419,14 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/readyz", "Whether the server takes requests", document::ready)
             .answers(200, Content::Other("text/plain"))
             .refuses(&[Code::ShuttingDown, Code::HostFault]),
+        Route::new(
+            on(&get),
+            "/metrics",
+            "What the host has done since it began, and what has not ended",
+            document::metrics,
+        )
+        .needs(Measure)
+        .answers(200, Content::Other(countersign::meters::CONTENT_TYPE)),
         Route::new(on(&get), "/openapi.json", "This document", document::openapi)
             .answers(200, Content::Other("application/json")),
         Route::new(on(&get), "/docs", "This document, for people", document::page)
@@ -459,6 +467,10 @@ pub fn patience(method: &Method, path: &str) -> Duration {
     let known = KNOWN.get_or_init(|| {
         routes().into_iter().map(|route| (route.method, route.path, route.patience)).collect()
     });
+    if *method == Method::POST && path == "/agents" {
+        // The form of the inbox that does the same.
+        return UPLOAD_PATIENCE;
+    }
     let found = known.iter().find(|(of, at, _)| of == method && *at == path);
     found.map_or(PATIENCE, |(.., patience)| *patience)
 }
