@@ -5,8 +5,8 @@
 mod support;
 
 mod attacks;
-mod browser;
 mod backup;
+mod browser;
 mod cli;
 mod crash;
 mod decisions;

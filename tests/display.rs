@@ -382,7 +382,6 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         decided: None,
         policy: 1,
         correspondents: BTreeSet::new(),
-        restored_ms: None,
     }
 }
 

@@ -29,7 +29,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use client::Client;
 use countersign::clock::Clock;
-use countersign::config::{Config, check_user};
+use countersign::config::{Config, Log, check_user};
 use countersign::engine::limits::Limits;
 use countersign::host::{Host, LIST_MAX, Options};
 use countersign::people::{Owner, TENANT};
@@ -299,6 +299,20 @@ impl Session {
         }
     }
 
+    /// How the log is written: as the command line says, or for a server as the operator has set. What cannot be read is told
+    /// by the verb itself.
+    fn log_format(&self, verb: &Verb) -> LogFormat {
+        let configured = || match verb {
+            Verb::Serve(_) => Some(self.config(&self.data().ok()?).ok()?.serve.log),
+            _ => None,
+        };
+        match (self.global.log_format, configured()) {
+            (Some(format), _) => format,
+            (None, Some(Log::Json)) => LogFormat::Json,
+            (None, _) => LogFormat::Text,
+        }
+    }
+
     /// The configuration file: the one that is named, or the one of the folder, if it is there.
     fn config_file(&self, data: &Path) -> Option<PathBuf> {
         config_file(self.global.config.as_deref(), data)
@@ -459,12 +473,12 @@ fn main() -> ExitCode {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| told.into()))
         .with_writer(std::io::stderr);
-    match cli.global.log_format.unwrap_or(LogFormat::Text) {
+    let session = Session { global: cli.global, is_folder_given, is_server_given };
+    match session.log_format(&cli.verb) {
         LogFormat::Text => log.without_time().init(),
         // Whoever collects it has no other time to go by.
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    let session = Session { global: cli.global, is_folder_given, is_server_given };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(verb(&session, cli.verb)),

@@ -266,7 +266,6 @@ fn name(flag: Flag) -> &'static str {
         Flag::PreviewGap => "Gap to the preview",
         Flag::PreviewDiffers => "Another preview",
         Flag::WordsDiffer => "Another account",
-        Flag::Restored => "From a backup",
     }
 }
 
