@@ -796,6 +796,8 @@ async fn somebody_has_so_many_streams_and_gets_them_back() {
         streams.push(open().await);
     }
     assert!(streams.iter().all(|stream| stream.status() == StatusCode::OK));
+    // A stream that is let in is not read: it would not end.
+    assert_eq!(open().await.status(), StatusCode::TOO_MANY_REQUESTS);
     house.get(&path, &token).await.refused(429, Code::RateLimitExceeded);
     streams.pop();
     assert_eq!(open().await.status(), StatusCode::OK);
