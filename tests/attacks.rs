@@ -12,6 +12,7 @@ use countersign::host::Edit;
 use countersign::people::{Role, Scope, TENANT};
 use countersign::refusals::Code;
 use countersign::store::{Only, Page};
+use countersign_serve::inbox::seal::Seal;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::thread;
@@ -93,6 +94,7 @@ fn csrf(server: &Server, who: &Who, id: &str, deed: &str) -> String {
     let forms = forms(&page.text());
     let form = forms.iter().find(|form| form.action.ends_with(&format!("/{id}/{deed}")));
     let form = form.unwrap_or_else(|| panic!("{} cannot {deed}: {forms:#?}", who.name));
+    assert_eq!(form.field("csrf").map(str::len), Some(64), "{form:?}");
     form.field("csrf").unwrap().to_owned()
 }
 
@@ -133,9 +135,16 @@ impl World<'_> {
         self.right().without("Sec-Fetch-Site").with("Origin", origin)
     }
 
-    /// With the seal of whoever's browser it is, as far as they have one: another's is not theirs.
+    /// From another browser, with the seal of petra's.
     fn by(&self, who: &Who) -> Request {
         self.right().with("Cookie", &who.cookie())
+    }
+
+    /// A form that is sealed as one of this browser, though no page of it has such a form: what is behind the seal must hold alone.
+    fn sealed(&self, who: &Who, id: &str, digest: &str) -> Request {
+        let path = format!("/approvals/{id}/approve");
+        let seal = Seal::new(&who.session).proof(&path, digest);
+        Request { path, ..self.form(digest, &seal) }.with("Cookie", &who.cookie())
     }
 
     fn ask(&self, request: &Request) -> Reply {
@@ -151,11 +160,10 @@ impl World<'_> {
             let scope = everybody(tenant);
             let approvals = host.approvals(scope, false, page).unwrap();
             let outbox = host.outbox(scope, false, page).unwrap();
-            assert!(outbox.is_empty(), "{outbox:#?}");
             let head = host.audit_head(tenant).unwrap();
             let intents = host.intents(scope, Only::default(), page).unwrap();
             let intents: Vec<_> = intents.iter().map(|intent| (&intent.id, intent.status)).collect();
-            writeln!(state, "{head} {approvals:#?} {intents:?}").unwrap();
+            writeln!(state, "{head} {approvals:#?} {intents:?} {outbox:#?}").unwrap();
         }
         state
     }
@@ -196,7 +204,11 @@ fn attacks() -> Vec<Attack> {
         // Paths.
         inbox("POST to the page of the approval", |w| w.ask(&Request { path: format!("/approvals/{}", w.aim.id), ..w.right() })),
         inbox("POST to a batch that signs", |w| w.ask(&Request { path: "/approvals/approve".into(), ..w.right() })),
-        inbox("POST to the batch that declines, with another verb", |w| w.ask(&Request { path: "/approvals/decline".into(), ..w.bare() }.form(&[("approval", &w.aim.id), ("verdict", "approve"), ("csrf", &w.csrf)]))),
+        inbox("POST to the batch that declines, with another verb", |w| {
+            let seal = Seal::new(&w.petra.session).proof("/approvals/decline", "");
+            let one = format!("{} {} {}", w.aim.id, w.aim.digest, w.csrf);
+            w.ask(&Request { path: "/approvals/decline".into(), ..w.bare() }.form(&[("approval", &one), ("verdict", "approve"), ("csrf", &seal)]))
+        }),
         inbox("the path with a slash more", |w| w.ask(&Request { path: format!("{}/", w.to("approve")), ..w.right() }.without("Origin").without("Sec-Fetch-Site"))),
         inbox("the path with two slashes, and no origin", |w| w.ask(&Request { path: format!("/{}", w.to("approve")), ..w.right() }.without("Origin").without("Sec-Fetch-Site"))),
         inbox("the path with encoded slashes", |w| w.ask(&Request { path: format!("/approvals%2F{}%2Fapprove", w.aim.id), ..w.right() })),
@@ -276,6 +288,11 @@ fn attacks() -> Vec<Attack> {
         inbox("a body of a megabyte", |w| w.ask(&w.bare().form(&[("digest", &w.aim.digest), ("csrf", &w.csrf), ("note", &"x".repeat(1 << 20))]))),
         // Digests.
         inbox("the digest from before the edit", |w| w.ask(&w.form(&w.before.to_string(), &w.csrf))),
+        inbox("the digest from before the edit, sealed", |w| w.ask(&w.sealed(&w.petra, &w.aim.id, &w.before.to_string()))),
+        inbox("the digest of another approval, sealed", |w| w.ask(&w.sealed(&w.petra, &w.aim.id, &w.other.digest))),
+        inbox("an empty digest, sealed", |w| w.ask(&w.sealed(&w.petra, &w.aim.id, ""))),
+        inbox("the start of the digest, sealed", |w| w.ask(&w.sealed(&w.petra, &w.aim.id, &w.aim.digest[..16]))),
+        inbox("the digest in capitals, sealed", |w| w.ask(&w.sealed(&w.petra, &w.aim.id, &w.aim.digest.to_uppercase()))),
         inbox("no digest", |w| w.ask(&w.bare().form(&[("csrf", &w.csrf)]))),
         inbox("an empty digest", |w| w.ask(&w.form("", &w.csrf))),
         inbox("the start of the digest", |w| w.ask(&w.form(&w.aim.digest[..16], &w.csrf))),
@@ -289,13 +306,24 @@ fn attacks() -> Vec<Attack> {
         inbox("the auditor", |w| w.ask(&w.by(&w.auditor))),
         inbox("somebody who was an approver until just now", |w| w.ask(&w.by(&w.former))),
         inbox("an approver of another tenant", |w| w.ask(&w.by(&w.stranger))),
-        inbox("who has installed the agent, where others can sign", |w| { let csrf = csrf_if_any(w, &w.ada); w.ask(&w.form(&w.aim.digest, &csrf).with("Cookie", &w.ada.cookie())) }),
+        inbox("the operator, sealed", |w| w.ask(&w.sealed(&w.operator, &w.aim.id, &w.aim.digest))),
+        inbox("whose intent it is, sealed", |w| w.ask(&w.sealed(&w.ivan, &w.aim.id, &w.aim.digest))),
+        inbox("another invoker, sealed", |w| w.ask(&w.sealed(&w.iris, &w.aim.id, &w.aim.digest))),
+        inbox("the auditor, sealed", |w| w.ask(&w.sealed(&w.auditor, &w.aim.id, &w.aim.digest))),
+        inbox("somebody who was an approver until just now, sealed", |w| w.ask(&w.sealed(&w.former, &w.aim.id, &w.aim.digest))),
+        inbox("an approver of another tenant, sealed", |w| w.ask(&w.sealed(&w.stranger, &w.aim.id, &w.aim.digest))),
+        inbox("somebody who has left, sealed", |w| w.ask(&w.sealed(&w.gone, &w.aim.id, &w.aim.digest))),
+        inbox("the cookie of three days ago, sealed", |w| w.ask(&w.sealed(&w.expired, &w.aim.id, &w.aim.digest))),
+        inbox("a token in the cookie, sealed", |w| w.ask(&w.sealed(&Who { session: w.petra.token.clone(), ..w.petra.clone() }, &w.aim.id, &w.aim.digest))),
+        inbox("a cookie the attacker chose, sealed", |w| w.ask(&w.sealed(&Who { session: CHOSEN.into(), ..w.petra.clone() }, &w.aim.id, &w.aim.digest))),
+        inbox("who has installed the agent, where others can sign", |w| w.ask(&w.sealed(&w.ada, &w.aim.id, &w.aim.digest))),
         inbox("the operator, with the name of an approver", |w| w.ask(&w.bare().form(&[("digest", &w.aim.digest), ("csrf", &w.csrf), ("by", "petra"), ("user", "petra"), ("approver", "petra")]).with("Cookie", &w.operator.cookie()))),
         inbox("nobody, with the name of an approver in headers", |w| w.ask(&w.right().without("Cookie").and("X-Forwarded-User", "petra").and("X-Remote-User", "petra").and("Remote-User", "petra").and("From", "petra"))),
         inbox("a forwarded link, opened by another invoker", |w| page(w.server, &w.iris, &w.aim.id)),
         inbox("a forwarded link, opened by an approver of another tenant", |w| page(w.server, &w.stranger, &w.aim.id)),
         inbox("a forwarded link, opened by nobody", |w| w.ask(&Request::new("GET", &format!("/approvals/{}", w.aim.id)))),
         inbox("an approval of another tenant", |w| w.ask(&Request { path: format!("/approvals/{}/approve", w.theirs.id), ..w.form(&w.theirs.digest, &w.csrf) })),
+        inbox("an approval of another tenant, sealed", |w| w.ask(&w.sealed(&w.petra, &w.theirs.id, &w.theirs.digest))),
         // Names of the site.
         inbox("the host of another site", |w| w.ask(&w.right().with("Host", "evil.example"))),
         inbox("the host of another site, and its origin", |w| w.ask(&w.from("http://evil.example").with("Host", "evil.example"))),
@@ -362,14 +390,6 @@ fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// The seal this person's page has for signing, where they have one; else that of another approval of theirs, or none.
-fn csrf_if_any(w: &World<'_>, who: &Who) -> String {
-    let page = page(w.server, who, &w.aim.id).text();
-    let seals: Vec<_> =
-        forms(&page).into_iter().filter_map(|form| form.field("csrf").map(str::to_owned)).collect();
-    seals.into_iter().next().unwrap_or_default()
-}
-
 /// Text with its last character changed.
 fn changed(text: &str) -> String {
     let last = if text.ends_with('a') { "b" } else { "a" };
@@ -422,9 +442,9 @@ fn with_world(test: impl FnOnce(&World<'_>)) {
     });
     // The one that is attacked was edited: there is a digest that was right once.
     let edit = Edit { subject: Some("Report 1, final".into()), ..Edit::default() };
-    let digest =
-        beside.wait(host.edit(everybody(TENANT), &aim.0, edit, Some(before), "petra/browser")).unwrap();
-    let aim = Aim { id: aim.0, digest: digest.to_string() };
+    beside.wait(host.edit(everybody(TENANT), &aim.0, edit, Some(before), "petra/browser")).unwrap();
+    let digest = host.approval(everybody(TENANT), &aim.0).unwrap().approval.digest.to_string();
+    let aim = Aim { id: aim.0, digest };
     let (other, theirs) = (Aim { id: other.0, digest: other.1 }, Aim { id: theirs.0, digest: theirs.1 });
     let server = Server::start(&cli);
     let world = World {
@@ -460,7 +480,8 @@ fn with_world(test: impl FnOnce(&World<'_>)) {
 fn answer(reply: &Reply) -> String {
     let text = reply.text();
     let code = Code::ALL.iter().map(ToString::to_string).find(|code| text.contains(code.as_str()));
-    let told = code.or_else(|| reply.header("location").map(str::to_owned)).unwrap_or_default();
+    let place = reply.header("location").and_then(|place| place.split(['?', '%']).next()).map(str::to_owned);
+    let told = code.or(place).unwrap_or_default();
     format!("{} {told}", reply.status).trim_end().to_owned()
 }
 
@@ -471,12 +492,13 @@ fn no_attack_decides_anything_and_the_right_request_decides_once() {
         assert!(attacks.len() >= ATTACKS_MIN);
         let (mut table, mut wrong) = (String::new(), Vec::new());
         let before = world.state();
+        assert!(before.ends_with(" []\n"), "the outboxes are empty: {before}");
         for Attack { door, what, attempt } in &attacks {
             let reply = attempt(world);
-            writeln!(table, "{door:5}  {:30}  {what}", answer(&reply)).unwrap();
+            writeln!(table, "{door:5}  {:22}  {what}", answer(&reply)).unwrap();
             let after = world.state();
             if after != before {
-                panic!("{door}: {what}: {}: something was decided\n{before}\n{after}", reply.status);
+                panic!("{door}: {what}: {}: something was decided: {after}", reply.status);
             }
             let leaks = reply.header("access-control-allow-origin").is_some()
                 || (what.starts_with("a forwarded link") && reply.text().contains("Report 1"));
@@ -490,6 +512,10 @@ fn no_attack_decides_anything_and_the_right_request_decides_once() {
             std::fs::write(&file, &table).unwrap();
         }
         assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), table, "BLESS=1 writes the table anew");
+
+        // What was tried differs from this in what it says it does.
+        let seal = Seal::new(&world.petra.session).proof(&world.to("approve"), &world.aim.digest);
+        assert_eq!(world.csrf, seal);
 
         // The button, pressed twice at once.
         let replies: Vec<_> = thread::scope(|scope| {
@@ -654,7 +680,9 @@ fn every_page_says_that_it_is_framed_by_nobody_and_kept_by_nobody() {
             &format!("/approvals/{}", world.aim.id),
             "/nowhere",
         ] {
-            let reply = world.ask(&Request::new("GET", path).and("Cookie", &world.petra.cookie()));
+            let reply = world.ask(
+                &Request::new("GET", path).and("Accept", "text/html").and("Cookie", &world.petra.cookie()),
+            );
             let header = |name: &str| {
                 reply.header(name).unwrap_or_else(|| panic!("{path} has no {name}: {reply:?}")).to_owned()
             };

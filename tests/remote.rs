@@ -483,7 +483,7 @@ fn what_a_server_says_is_drawn_like_any_foreign_text() {
     cli.json(0, &["intent", "resume", &text(&signed["intent"])]);
     let waiting = cli.json(3, &["run", &id, "send_report"]);
     let denied = cli.install("inbox-digest", "");
-    let ran = cli.json(5, &["run", &denied, "daily_digest"]);
+    let ran = cli.json(5, &["run", &denied, "digest"]);
     let document = |arguments: &[&str]| cli.json(0, arguments);
     let table: Vec<(Vec<&str>, Vec<Value>)> = vec![
         (vec!["agent", "list"], vec![document(&["agent", "list"])]),
@@ -534,7 +534,7 @@ struct Side {
 }
 
 impl Side {
-    /// A host of somebody who may do everything, and of somebody who may not install, so that she may sign what she has installed.
+    /// A host of somebody who may do everything.
     fn new(with_server: bool) -> Side {
         let cli = Cli::new();
         let beside = Beside::open(&cli);
@@ -542,6 +542,11 @@ impl Side {
         drop(beside);
         let server = with_server.then(|| Server::start(&cli));
         Side { cli, ada, server, seen: HashMap::new(), transcript: Vec::new() }
+    }
+
+    fn installed_by_another(&self, file: &str) {
+        let olga = Who { name: "olga".into(), ..self.ada.clone() };
+        Beside::open(&self.cli).install(&olga, std::fs::read(file).unwrap(), &[]);
     }
 
     /// As on the folder.
@@ -677,7 +682,9 @@ fn a_server_answers_as_its_folder_does() {
         side.run(&["run", "com.example.nobody", "go"]);
         // Denied: an error card, and how to grant what was missing.
         side.run(&["run", &agent, "send_report"]);
-        side.run(&["run", &digest, "daily_digest"]);
+        side.run(&["run", &digest, "digest"]);
+        // Who installed an agent does not approve it where another can: from here on it is somebody else's.
+        side.installed_by_another(file);
         side.run(&["agent", "grant", &agent, "messages.send"]);
         side.run(&["agent", "grant", &agent, "messages.list"]);
 
@@ -709,7 +716,7 @@ fn a_server_answers_as_its_folder_does() {
 
         let again = side.json(&["intent", "retry", &intent]);
         side.run(&["approval", "decline", &text(&again["approval"]["id"]), "--note", "not\ttoday"]);
-        let third = side.json(&["run", &digest, "daily_digest", "--text", "please"]);
+        let third = side.json(&["run", &digest, "digest", "--text", "please"]);
         side.run(&["intent", "cancel", &text(&third["intent"])]);
         side.run(&["agent", "revoke", &agent, "messages.send"]);
         side.run(&["agent", "remove", &digest]);
@@ -731,9 +738,11 @@ fn a_server_answers_as_its_folder_does() {
     let (mut folder, mut served) = (Side::new(false), Side::new(true));
     tell(&mut folder);
     let (intent, approval, agent) = tell(&mut served);
-    for (here, there) in folder.transcript.iter().zip(&served.transcript) {
-        assert_eq!(here, there, "the folder says the one, the server the other");
-    }
+    let pairs = folder.transcript.iter().zip(&served.transcript);
+    let differ: Vec<_> = pairs.filter(|(here, there)| here != there).collect();
+    let differ: String =
+        differ.iter().map(|(here, there)| format!("{here}--- at the server\n{there}\n")).collect();
+    assert!(differ.is_empty(), "the folder says the one, the server the other:\n{differ}");
     assert_eq!(folder.transcript.len(), served.transcript.len());
     // Of one host the two say the same to the byte.
     let server = served.server.as_ref().unwrap();

@@ -390,7 +390,6 @@ impl Beside {
     /// As of this time, which is no later than that of whoever opens it next.
     pub fn open_at(cli: &Cli, clock: Clock) -> Beside {
         let data = cli.data();
-        std::fs::create_dir_all(&data).unwrap();
         let file = data.join("config.toml");
         let config = if file.exists() { Config::load(&file).unwrap() } else { Config::default() };
         let host = Host::open(Options {

@@ -3,8 +3,8 @@
 
 use countersign::approval::html::{Link, Rendered};
 use countersign::approval::notices::Notice;
-use countersign::approval::outbox::{self, Rejected};
 use countersign::approval::outbox::Resolution;
+use countersign::approval::outbox::{self, Rejected};
 use countersign::approval::{Action, Binding, BodyKind, Verdict, Words, decision::State};
 use countersign::audit;
 use countersign::authority::Capability;

@@ -1,14 +1,15 @@
 //! What can be asked for, as a document: OpenAPI for programs, a page for people; and whether the server is well.
 
 use super::App;
-use super::asked::Named;
+use super::asked::{At, Named};
 use super::problems::{Refused, status_of, title};
 use super::table::{ALWAYS, Content, Needs, Route, routes};
 use crate::view::ProblemDocument;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
-use countersign::people::{Deed, Role};
+use countersign::meters::CONTENT_TYPE;
+use countersign::people::{Deed, Role, TENANT};
 use countersign::printable::short;
 use countersign::refusals::{Code, Problem};
 use maud::{DOCTYPE, Markup, html};
@@ -31,16 +32,27 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refused>
         return Err(Problem::new(Code::ShuttingDown, "the server is going down").into());
     }
     // One read of the database: without it, nothing can be answered.
-    app.host.audit_head(countersign::people::TENANT)?;
+    app.host.audit_head(TENANT)?;
     Ok("ready\n")
+}
+
+/// The counters are of the whole host, which is the first tenant's.
+pub async fn metrics(State(app): State<Arc<App>>, At(desk): At) -> Result<impl IntoResponse, Refused> {
+    desk.ask(Deed::Measure)?;
+    let person = desk.person();
+    if person.tenant != TENANT {
+        let message = format!("{} may not do this: the counters are those of all tenants", person.name);
+        return Err(Problem::new(Code::Forbidden, message)
+            .hint("ask an operator of the first tenant")
+            .into());
+    }
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], app.host.metrics()?))
 }
 
 /// The document, as it is committed.
 pub fn document() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        serde_json::to_string_pretty(&build(&routes())).expect("a value serializes") + "\n"
-    })
+    TEXT.get_or_init(|| serde_json::to_string_pretty(&build(&routes())).expect("a value serializes") + "\n")
 }
 
 pub async fn openapi() -> impl IntoResponse {
@@ -87,7 +99,8 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Value) -> V
     }
     let mut parameters = Vec::new();
     for name in placeholders(route.path) {
-        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+        parameters
+            .push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     }
     if let Some(write) = route.query {
         let schema = written(write).to_value();
@@ -226,28 +239,31 @@ fn text_page(title: &str, content: Markup) -> Response {
 
 pub async fn page() -> Response {
     let routes = routes();
-    text_page("HTTP API", html! {
-        h1 { "HTTP API" }
-        p {
-            "Every request under " code { "/v1" } " carries a token, " code { "Authorization: Bearer TOKEN" }
-            ", which is made where you sign in. Bodies are JSON. A refusal is a problem document with a code. "
-            a href="/openapi.json" { "The same for programs" } "."
-        }
-        ul {
-            @for route in &routes {
-                li { a href={ "#" (name(route)) } { code { (route.method) " " (route.path) } } " " (route.about) }
+    text_page(
+        "HTTP API",
+        html! {
+            h1 { "HTTP API" }
+            p {
+                "Every request under " code { "/v1" } " carries a token, " code { "Authorization: Bearer TOKEN" }
+                ", which is made where you sign in. Bodies are JSON. A refusal is a problem document with a code. "
+                a href="/openapi.json" { "The same for programs" } "."
             }
-        }
-        @for route in &routes { (section(route)) }
-        section {
-            h2 { "Codes" }
             ul {
-                @for code in Code::ALL {
-                    li { a href={ "/docs/refusals/" (code) } { code { (code) } } " " (title(*code)) }
+                @for route in &routes {
+                    li { a href={ "#" (name(route)) } { code { (route.method) " " (route.path) } } " " (route.about) }
                 }
             }
-        }
-    })
+            @for route in &routes { (section(route)) }
+            section {
+                h2 { "Codes" }
+                ul {
+                    @for code in Code::ALL {
+                        li { a href={ "/docs/refusals/" (code) } { code { (code) } } " " (title(*code)) }
+                    }
+                }
+            }
+        },
+    )
 }
 
 fn section(route: &Route) -> Markup {

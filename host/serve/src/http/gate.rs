@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// The longest name of a host that is looked at, in bytes.
@@ -69,16 +70,12 @@ async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
     let mut response = match admit(&app, route.as_deref(), &request) {
         Ok(()) => {
             let patience = table::patience(&method, route.as_deref().unwrap_or_default());
-            let answer = caught(next.run(request));
-            timeout(patience, answer).await.unwrap_or_else(|_| {
-                let message = format!("there was no answer within {} s", patience.as_secs());
-                let hint = "it may still be done: look before you ask for it again";
-                Refused::from(Problem::new(Code::Busy, message).hint(hint)).into_response()
-            })
+            within(patience, caught(next.run(request))).await
         }
         Err(refused) => refused.into_response(),
     };
     if let Some(refused) = response.extensions_mut().remove::<Refused>() {
+        app.host.refused(refused.problem.code);
         if refused.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(
                 blame = "host",
@@ -165,6 +162,15 @@ fn client(app: &App, request: &Request) -> Client {
     Client(forwarded.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }
 
+/// An answer, or that there was none in time.
+pub async fn within(patience: Duration, answer: impl Future<Output = Response>) -> Response {
+    timeout(patience, answer).await.unwrap_or_else(|_| {
+        let message = format!("there was no answer within {} s", patience.as_secs());
+        let hint = "it may still be done: look before you ask for it again";
+        Refused::from(Problem::new(Code::Busy, message).hint(hint)).into_response()
+    })
+}
+
 /// An answer, or that the host failed where there is a panic.
 async fn caught(answer: impl Future<Output = Response>) -> Response {
     let mut answer = pin!(answer);
@@ -176,7 +182,7 @@ async fn caught(answer: impl Future<Output = Response>) -> Response {
             Err(_) => Poll::Ready(None),
         }
     });
-    caught.await.unwrap_or_else(|| {
-        Refused::from(Problem::new(Code::HostFault, "a request panicked")).into_response()
-    })
+    caught
+        .await
+        .unwrap_or_else(|| Refused::from(Problem::new(Code::HostFault, "a request panicked")).into_response())
 }

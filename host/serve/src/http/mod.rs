@@ -12,10 +12,15 @@ mod outbox;
 mod people;
 pub mod problems;
 mod table;
+#[cfg(test)]
+pub mod tests;
 
+use crate::inbox::{self, Inbox};
 use crate::runs::Runs;
 use axum::Router;
+use axum::http::Extensions;
 use countersign::host::Host;
+use countersign::people::Person;
 use countersign::people::throttle::{Budget, Left};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,6 +32,8 @@ pub use gate::Client;
 
 /// The longest a request can wait for a run, in seconds.
 pub const WAIT_SECONDS_MAX: u32 = 60;
+/// How long a page waits for a run, so that it can show how it went.
+const INBOX_WAIT: Duration = Duration::from_secs(2);
 /// How many components are taken in at a time: each is held in memory as a whole.
 const UPLOADS_MAX: usize = 4;
 /// How many exports of the audit are written at a time: each holds the database open for reading.
@@ -162,7 +169,32 @@ impl App {
 
 /// Everything the server answers.
 pub fn router(app: Arc<App>) -> Router {
-    gate::behind(table::router(&app), app)
+    let all = table::router(&app).merge(inbox::router(inbox(&app)));
+    gate::behind(all, app)
+}
+
+/// The inbox of this server.
+fn inbox(app: &Arc<App>) -> Arc<Inbox> {
+    let scheme = if app.site.is_secure() { "https" } else { "http" };
+    let site = inbox::Site {
+        origin: app.site.origin.clone(),
+        origins: app.site.names.iter().map(|name| format!("{scheme}://{name}")).collect(),
+        secure: app.site.is_secure(),
+    };
+    let runs = app.runs.clone();
+    let drive: inbox::Drive = Arc::new(move |place| {
+        let run = runs.drive(place);
+        // A page that shows how it went is worth a moment.
+        Box::pin(async move { drop(run.within(INBOX_WAIT).await) })
+    });
+    let client = |seen: &Extensions| seen.get::<Client>().map(|Client(address)| *address);
+    let known = |seen: &Extensions, person: &Person| {
+        if let Some(trace) = seen.get::<Arc<gate::Trace>>() {
+            // Set once: whoever asks stays the same.
+            let _ = trace.who.set(person.by());
+        }
+    };
+    Inbox::new(app.host.clone(), site, drive, client, known, app.closing())
 }
 
 /// Does a deed to its end, whoever hangs up meanwhile.

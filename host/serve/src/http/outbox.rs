@@ -43,7 +43,12 @@ pub async fn resolve(
     Named(id): Named,
     Sent(Resolve { resolution }): Sent<Resolve>,
 ) -> Result<Json<OutboxMessage>, Refused> {
-    finish(async move { Ok(Json(OutboxMessage::of(&desk.resolve(&id, resolution).await?))) }).await
+    finish(async move {
+        let message = OutboxMessage::of(&desk.resolve(&id, resolution).await?);
+        let head = desk.audit_head()?.to_string();
+        Ok(Json(OutboxMessage { audit_head: Some(head), ..message }))
+    })
+    .await
 }
 
 pub async fn deliver(At(desk): At) -> Result<Json<OutboxMessages>, Refused> {

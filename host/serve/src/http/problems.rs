@@ -54,7 +54,8 @@ impl Refused {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"countersign\""));
+            headers
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"countersign\""));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -177,7 +178,9 @@ mod tests {
     fn a_fault_tells_the_client_where_to_ask_and_nothing_of_itself() {
         let faults = [
             Refused::from(Error::from(anyhow!("/home/ada/data is full"))),
-            Refused::from(Problem::new(Code::StoreUnusable, "/home/ada/data is open to others").hint("chmod")),
+            Refused::from(
+                Problem::new(Code::StoreUnusable, "/home/ada/data is open to others").hint("chmod"),
+            ),
         ];
         for refused in faults {
             let told = serde_json::to_string(&refused.document("req_1")).unwrap();

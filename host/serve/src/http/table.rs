@@ -147,7 +147,8 @@ pub const ALWAYS: &[Code] = &[
 /// Everything that can be asked for by programs, in the order the document has it.
 pub fn routes() -> Vec<Route> {
     use Deed::{
-        Audit, CancelAny, Decide, Grant, Invoke, LookAtAgents, LookAtOwn, ManageAgents, ManagePeople, RevokeAny,
+        Audit, CancelAny, Decide, Grant, Invoke, LookAtAgents, LookAtOwn, ManageAgents, ManagePeople,
+        Measure, RevokeAny,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -189,11 +190,16 @@ pub fn routes() -> Vec<Route> {
             .needs(LookAtAgents)
             .gives::<view::Agent>(200)
             .refuses(&[Code::UnknownId]),
-        Route::new(on(&post), "/v1/agents/{id}/grants", "Grant capabilities, on one's own behalf", agents::grant)
-            .needs(Grant)
-            .body::<view::GrantCapabilities>(BODY_BYTES_MAX)
-            .gives::<view::Agent>(200)
-            .refuses(&[Code::UnknownId, Code::ManifestInvalid, Code::RequestTooLarge]),
+        Route::new(
+            on(&post),
+            "/v1/agents/{id}/grants",
+            "Grant capabilities, on one's own behalf",
+            agents::grant,
+        )
+        .needs(Grant)
+        .body::<view::GrantCapabilities>(BODY_BYTES_MAX)
+        .gives::<view::Agent>(200)
+        .refuses(&[Code::UnknownId, Code::ManifestInvalid, Code::RequestTooLarge]),
         Route::new(on(&delete), "/v1/agents/{id}/grants", "Take capabilities away", agents::revoke)
             .either(Grant, RevokeAny)
             .query::<agents::Which>()
@@ -222,22 +228,37 @@ pub fn routes() -> Vec<Route> {
             .waits()
             .gives::<view::IntentShown>(200)
             .refuses(&[Code::UnknownId]),
-        Route::new(on(&post), "/v1/intents/{id}/cancel", "Cancel an intent: nothing of it leaves", intents::cancel)
-            .either(Invoke, CancelAny)
-            .gives::<view::IntentShown>(200)
-            .refuses(&[Code::UnknownId, Code::AlreadyEnded]),
-        Route::new(on(&post), "/v1/intents/{id}/retry", "Submit the same once more, as a new intent", intents::retry)
-            .needs(Invoke)
-            .waits()
-            .keyed()
-            .gives::<view::Ran>(201)
-            .gives::<view::Ran>(200)
-            .refuses(&[Code::UnknownId, Code::UndeclaredAction, Code::IdempotencyConflict]),
-        Route::new(on(&post), "/v1/intents/{id}/resume", "Pick up a run that was interrupted", intents::resume)
-            .either(Invoke, CancelAny)
-            .waits()
-            .gives::<view::Ran>(200)
-            .refuses(&[Code::UnknownId]),
+        Route::new(
+            on(&post),
+            "/v1/intents/{id}/cancel",
+            "Cancel an intent: nothing of it leaves",
+            intents::cancel,
+        )
+        .either(Invoke, CancelAny)
+        .gives::<view::IntentShown>(200)
+        .refuses(&[Code::UnknownId, Code::AlreadyEnded]),
+        Route::new(
+            on(&post),
+            "/v1/intents/{id}/retry",
+            "Submit the same once more, as a new intent",
+            intents::retry,
+        )
+        .needs(Invoke)
+        .waits()
+        .keyed()
+        .gives::<view::Ran>(201)
+        .gives::<view::Ran>(200)
+        .refuses(&[Code::UnknownId, Code::UndeclaredAction, Code::IdempotencyConflict]),
+        Route::new(
+            on(&post),
+            "/v1/intents/{id}/resume",
+            "Pick up a run that was interrupted",
+            intents::resume,
+        )
+        .either(Invoke, CancelAny)
+        .waits()
+        .gives::<view::Ran>(200)
+        .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/intents/{id}/events", "Follow an intent as it runs", events::follow)
             .needs(LookAtOwn)
             .answers(200, Content::Other("text/event-stream"))
@@ -251,37 +272,52 @@ pub fn routes() -> Vec<Route> {
             .needs(LookAtOwn)
             .gives::<view::Approval>(200)
             .refuses(&[Code::UnknownId]),
-        Route::new(on(&post), "/v1/approvals/{id}/decision", "Approve or decline what was shown", approvals::decide)
-            .needs(Decide)
-            .waits()
-            .body::<view::Decide>(BODY_BYTES_MAX)
-            .gives::<view::Ran>(200)
-            .refuses(&[
-                Code::UnknownId,
-                Code::AlreadyDecided,
-                Code::StaleDigest,
-                Code::SelfApproval,
-                Code::CapabilityDenied,
-                Code::PolicyForbids,
-                Code::RequestTooLarge,
-            ]),
-        Route::new(on(&post), "/v1/approvals/{id}/edit", "Change what would leave, before it is signed", approvals::edit)
-            .needs(Decide)
-            .body::<view::EditApproval>(approvals::EDIT_BYTES_MAX)
-            .gives::<view::Changed>(200)
-            .refuses(&[
-                Code::UnknownId,
-                Code::AlreadyDecided,
-                Code::StaleDigest,
-                Code::Usage,
-                Code::InvalidRecipient,
-                Code::PolicyForbids,
-                Code::RequestTooLarge,
-            ]),
-        Route::new(on(&post), "/v1/approvals/{id}/revoke", "Take a yes back that has not been used", approvals::revoke)
-            .needs(Decide)
-            .gives::<view::Changed>(200)
-            .refuses(&[Code::UnknownId, Code::AlreadyDecided]),
+        Route::new(
+            on(&post),
+            "/v1/approvals/{id}/decision",
+            "Approve or decline what was shown",
+            approvals::decide,
+        )
+        .needs(Decide)
+        .waits()
+        .body::<view::Decide>(BODY_BYTES_MAX)
+        .gives::<view::Ran>(200)
+        .refuses(&[
+            Code::UnknownId,
+            Code::AlreadyDecided,
+            Code::StaleDigest,
+            Code::SelfApproval,
+            Code::CapabilityDenied,
+            Code::PolicyForbids,
+            Code::RequestTooLarge,
+        ]),
+        Route::new(
+            on(&post),
+            "/v1/approvals/{id}/edit",
+            "Change what would leave, before it is signed",
+            approvals::edit,
+        )
+        .needs(Decide)
+        .body::<view::EditApproval>(approvals::EDIT_BYTES_MAX)
+        .gives::<view::Changed>(200)
+        .refuses(&[
+            Code::UnknownId,
+            Code::AlreadyDecided,
+            Code::StaleDigest,
+            Code::Usage,
+            Code::InvalidRecipient,
+            Code::PolicyForbids,
+            Code::RequestTooLarge,
+        ]),
+        Route::new(
+            on(&post),
+            "/v1/approvals/{id}/revoke",
+            "Take a yes back that has not been used",
+            approvals::revoke,
+        )
+        .needs(Decide)
+        .gives::<view::Changed>(200)
+        .refuses(&[Code::UnknownId, Code::AlreadyDecided]),
         Route::new(on(&get), "/v1/outbox", "List signed messages, newest first", outbox::list)
             .needs(LookAtOwn)
             .query::<outbox::Filter>()
@@ -290,28 +326,38 @@ pub fn routes() -> Vec<Route> {
             .needs(LookAtOwn)
             .gives::<view::OutboxMessage>(200)
             .refuses(&[Code::UnknownId]),
-        Route::new(on(&post), "/v1/outbox/{id}/resolve", "Say what became of an uncertain message", outbox::resolve)
-            .needs(Decide)
-            .body::<view::Resolve>(BODY_BYTES_MAX)
-            .gives::<view::OutboxMessage>(200)
-            .refuses(&[
-                Code::UnknownId,
-                Code::NotUncertain,
-                Code::CapabilityDenied,
-                Code::PolicyForbids,
-                Code::RequestTooLarge,
-            ])
-            .takes(MAIL_PATIENCE),
+        Route::new(
+            on(&post),
+            "/v1/outbox/{id}/resolve",
+            "Say what became of an uncertain message",
+            outbox::resolve,
+        )
+        .needs(Decide)
+        .body::<view::Resolve>(BODY_BYTES_MAX)
+        .gives::<view::OutboxMessage>(200)
+        .refuses(&[
+            Code::UnknownId,
+            Code::NotUncertain,
+            Code::CapabilityDenied,
+            Code::PolicyForbids,
+            Code::RequestTooLarge,
+        ])
+        .takes(MAIL_PATIENCE),
         Route::new(on(&post), "/v1/outbox/deliver", "Make the attempts that are due", outbox::deliver)
             .needs(Decide)
             .gives::<view::OutboxMessages>(200)
             .takes(MAIL_PATIENCE),
-        Route::new(on(&get), "/v1/audit/verify", "Follow the audit from its first entry to its last", audit::verify)
-            .needs(Audit)
-            .query::<audit::Kept>()
-            .gives::<view::Verified>(200)
-            .refuses(&[Code::AuditBroken])
-            .takes(UPLOAD_PATIENCE),
+        Route::new(
+            on(&get),
+            "/v1/audit/verify",
+            "Follow the audit from its first entry to its last",
+            audit::verify,
+        )
+        .needs(Audit)
+        .query::<audit::Kept>()
+        .gives::<view::Verified>(200)
+        .refuses(&[Code::AuditBroken])
+        .takes(UPLOAD_PATIENCE),
         Route::new(on(&get), "/v1/audit", "Export the audit, one entry a line", audit::export)
             .needs(Audit)
             .answers(200, Content::Other("application/x-ndjson")),
@@ -319,9 +365,14 @@ pub fn routes() -> Vec<Route> {
             .needs(Invoke)
             .query::<outbox::Mailbox>()
             .gives::<view::Messages>(200),
-        Route::new(on(&get), "/v1/sent", "List what has left on one's own behalf, newest first", outbox::sent)
-            .needs(Invoke)
-            .gives::<view::Sent>(200),
+        Route::new(
+            on(&get),
+            "/v1/sent",
+            "List what has left on one's own behalf, newest first",
+            outbox::sent,
+        )
+        .needs(Invoke)
+        .gives::<view::Sent>(200),
         Route::new(on(&get), "/v1/me", "Who the token speaks for", people::me).gives::<view::Me>(200),
         Route::new(on(&get), "/v1/people", "List everybody who may sign in", people::list)
             .needs(ManagePeople)
@@ -336,15 +387,26 @@ pub fn routes() -> Vec<Route> {
             .body::<view::SetRoles>(BODY_BYTES_MAX)
             .gives::<view::PersonShown>(200)
             .refuses(&[Code::UnknownId, Code::RequestTooLarge]),
-        Route::new(on(&delete), "/v1/people/{name}", "Remove somebody; what was theirs stays", people::remove)
-            .needs(ManagePeople)
-            .gives::<view::Removed>(200)
-            .refuses(&[Code::UnknownId]),
-        Route::new(on(&post), "/v1/people/{name}/invitation", "Make somebody a new link", people::invite_again)
-            .needs(ManagePeople)
-            .gives::<view::Invited>(200)
-            .refuses(&[Code::UnknownId]),
-        Route::new(on(&get), "/v1/tokens", "List one's own tokens", people::tokens).gives::<view::Tokens>(200),
+        Route::new(
+            on(&delete),
+            "/v1/people/{name}",
+            "Remove somebody; what was theirs stays",
+            people::remove,
+        )
+        .needs(ManagePeople)
+        .gives::<view::Removed>(200)
+        .refuses(&[Code::UnknownId]),
+        Route::new(
+            on(&post),
+            "/v1/people/{name}/invitation",
+            "Make somebody a new link",
+            people::invite_again,
+        )
+        .needs(ManagePeople)
+        .gives::<view::Invited>(200)
+        .refuses(&[Code::UnknownId]),
+        Route::new(on(&get), "/v1/tokens", "List one's own tokens", people::tokens)
+            .gives::<view::Tokens>(200),
         Route::new(on(&post), "/v1/tokens", "Make a token, shown this once", people::make_token)
             .body::<view::MakeToken>(BODY_BYTES_MAX)
             .gives::<view::TokenMade>(201)
@@ -357,6 +419,14 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/readyz", "Whether the server takes requests", document::ready)
             .answers(200, Content::Other("text/plain"))
             .refuses(&[Code::ShuttingDown, Code::HostFault]),
+        Route::new(
+            on(&get),
+            "/metrics",
+            "What the host has done since it began, and what has not ended",
+            document::metrics,
+        )
+        .needs(Measure)
+        .answers(200, Content::Other(countersign::meters::CONTENT_TYPE)),
         Route::new(on(&get), "/openapi.json", "This document", document::openapi)
             .answers(200, Content::Other("application/json")),
         Route::new(on(&get), "/docs", "This document, for people", document::page)
@@ -397,6 +467,10 @@ pub fn patience(method: &Method, path: &str) -> Duration {
     let known = KNOWN.get_or_init(|| {
         routes().into_iter().map(|route| (route.method, route.path, route.patience)).collect()
     });
+    if *method == Method::POST && path == "/agents" {
+        // The form of the inbox that does the same.
+        return UPLOAD_PATIENCE;
+    }
     let found = known.iter().find(|(of, at, _)| of == method && *at == path);
     found.map_or(PATIENCE, |(.., patience)| *patience)
 }

@@ -18,7 +18,8 @@ pub fn read(headers: &HeaderMap, secure: bool) -> Option<&str> {
             if key != name {
                 continue;
             }
-            let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            let plain = !value.is_empty()
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
             if found.is_some() || !plain {
                 return None;
             }

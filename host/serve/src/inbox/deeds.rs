@@ -137,8 +137,10 @@ pub async fn decline_several(State(inbox): State<Arc<Inbox>>, posted: Posted) ->
     if failed.is_empty() {
         return to("/approvals");
     }
-    let failed: Vec<_> =
-        failed.into_iter().map(|(id, error)| (id, Refused::from(error).said().1.clone())).collect::<Vec<(String, Failure)>>();
+    let failed: Vec<_> = failed
+        .into_iter()
+        .map(|(id, error)| (id, Refused::from(error).said().1.clone()))
+        .collect::<Vec<(String, Failure)>>();
     let drawn = look::approvals_page(&session, true, None, &failed)?;
     Ok(page(StatusCode::CONFLICT, drawn, Some(&session.viewer)))
 }
@@ -216,7 +218,8 @@ pub async fn submit(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
     let (desk, host) = (session.desk.clone(), inbox.clone());
     let submitted = finish(async move {
         let order = order.map_err(|wrong| {
-            Problem::new(Code::InvalidParameter, short(&wrong, 300)).hint("correct the field and submit again")
+            Problem::new(Code::InvalidParameter, short(&wrong, 300))
+                .hint("correct the field and submit again")
         })?;
         let accepted = desk.submit(order, key).await?;
         if !accepted.again {
@@ -467,7 +470,11 @@ pub async fn invite(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
     invited(&inbox, &session, name, roles).await
 }
 
-pub async fn invite_again(State(inbox): State<Arc<Inbox>>, Path(name): Path<String>, posted: Posted) -> Answer {
+pub async fn invite_again(
+    State(inbox): State<Arc<Inbox>>,
+    Path(name): Path<String>,
+    posted: Posted,
+) -> Answer {
     invited(&inbox, &posted.session, name, Ok(None)).await
 }
 
@@ -482,7 +489,11 @@ async fn invited(
         Ok(invited) => {
             let link = format!("{}/join/{}", inbox.site.origin, invited.secret.text());
             let expires = rfc3339(invited.expires_ms);
-            people_done(session, Some(Secret::Link { name: &invited.name, link: &link, expires: &expires }), None)
+            people_done(
+                session,
+                Some(Secret::Link { name: &invited.name, link: &link, expires: &expires }),
+                None,
+            )
         }
         Err(error) => people_again(session, error),
     }

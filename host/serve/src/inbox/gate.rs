@@ -102,13 +102,17 @@ pub type Answer = Result<Response, Refused>;
 fn status(code: Code) -> StatusCode {
     match code {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::SelfApproval | Code::ForgedRequest | Code::CapabilityDenied | Code::PolicyForbids => {
-            StatusCode::FORBIDDEN
-        }
+        Code::Forbidden
+        | Code::SelfApproval
+        | Code::ForgedRequest
+        | Code::CapabilityDenied
+        | Code::PolicyForbids => StatusCode::FORBIDDEN,
         Code::UnknownId | Code::ResourceNotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyDecided | Code::StaleDigest | Code::AlreadyEnded | Code::NotUncertain | Code::AgentInUse => {
-            StatusCode::CONFLICT
-        }
+        Code::AlreadyDecided
+        | Code::StaleDigest
+        | Code::AlreadyEnded
+        | Code::NotUncertain
+        | Code::AgentInUse => StatusCode::CONFLICT,
         Code::LinkExpired => StatusCode::GONE,
         Code::RequestTooLarge | Code::ComponentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
@@ -146,7 +150,8 @@ pub async fn gate(State(inbox): State<Arc<Inbox>>, request: Request, next: Next)
 fn finish(mut response: Response, session: Option<&Session>) -> Response {
     if let Some(refused) = response.extensions_mut().remove::<Refused>() {
         let kept = std::mem::take(response.headers_mut());
-        response = page(refused.status, wrong::page(refused.code, &refused.failure), session.map(|it| &it.viewer));
+        response =
+            page(refused.status, wrong::page(refused.code, &refused.failure), session.map(|it| &it.viewer));
         for name in [header::RETRY_AFTER, header::SET_COOKIE] {
             if let Some(value) = kept.get(&name) {
                 response.headers_mut().insert(name, value.clone());
@@ -190,7 +195,12 @@ async fn enter(inbox: &Inbox, head: &Parts) -> Result<Option<Session>, Refused> 
     }
     if !matches!(head.method, Method::GET | Method::HEAD) {
         own(headers, &inbox.site)?;
-        let kind = text_of(headers, "content-type").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let kind = text_of(headers, "content-type")
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         if !["application/x-www-form-urlencoded", "multipart/form-data"].contains(&kind.as_str()) {
             let problem = Problem::new(Code::InvalidParameter, "what was sent is no form")
                 .hint("programs use the HTTP API under /v1, with a token");
@@ -247,7 +257,8 @@ impl Looks {
         let is_page = head.method == Method::GET && text_of(headers, "accept") != "text/event-stream";
         let path = head.uri.path_and_query().map(|path| path.as_str().to_owned());
         let from = text_of(headers, "sec-fetch-site");
-        let from_elsewhere = matches!(from, "cross-site" | "same-site") && headers.get(header::COOKIE).is_none();
+        let from_elsewhere =
+            matches!(from, "cross-site" | "same-site") && headers.get(header::COOKIE).is_none();
         Looks { path: path.filter(|path| is_page && is_path(path)), from_elsewhere }
     }
 
@@ -278,7 +289,8 @@ impl<S: Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Session, Refused> {
         parts.extensions.get::<Session>().cloned().ok_or_else(|| {
-            let problem = Problem::new(Code::Unauthenticated, "nobody is signed in with this browser, or no longer");
+            let problem =
+                Problem::new(Code::Unauthenticated, "nobody is signed in with this browser, or no longer");
             problem.hint("sign in").into()
         })
     }
@@ -323,7 +335,9 @@ fn unreadable(rejection: FormRejection) -> Refused {
 
 /// A form beyond the limit of its path.
 pub fn too_large() -> Refused {
-    Problem::new(Code::RequestTooLarge, "the form is larger than a form may be").hint("send less at once").into()
+    Problem::new(Code::RequestTooLarge, "the form is larger than a form may be")
+        .hint("send less at once")
+        .into()
 }
 
 /// A form of somebody who is signed in, that was proven to come from a page made for this session, this path and this digest.
@@ -341,7 +355,8 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
         let session = request.extensions().get::<Session>().cloned();
         let path = request.uri().path().to_owned();
         let Some(session) = session else {
-            let problem = Problem::new(Code::Unauthenticated, "nobody is signed in with this browser, or no longer");
+            let problem =
+                Problem::new(Code::Unauthenticated, "nobody is signed in with this browser, or no longer");
             return Err(problem.hint("sign in, and try again").into());
         };
         let fields = Fields::from_request(request, state).await?;
@@ -358,7 +373,9 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
 pub fn proven(session: &Session, path: &str, fields: &Fields) -> Result<(), Refused> {
     match session.viewer.seal.fits(path, fields.get("digest"), fields.get("csrf")) {
         true => Ok(()),
-        false => Err(forged("the form does not prove that this session was given it, for this, as it stands")),
+        false => {
+            Err(forged("the form does not prove that this session was given it, for this, as it stands"))
+        }
     }
 }
 
@@ -372,7 +389,17 @@ mod tests {
             assert!(is_path(path), "{path}");
         }
         let long = format!("/{}", "a".repeat(1_000));
-        for path in ["", "approvals", "//evil.example", "/\\evil.example", "https://evil.example", "/a b", "/\n", "/é", &long] {
+        for path in [
+            "",
+            "approvals",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a b",
+            "/\n",
+            "/é",
+            &long,
+        ] {
             assert!(!is_path(path), "{path}");
         }
     }

@@ -106,7 +106,11 @@ pub fn approval_page(
     let approval = Approval::of(&stored);
     // The one behind this one, or else the first.
     let behind = session.desk.approvals(true, Page { before: Some(id), limit: 1 })?;
-    let first = if behind.is_empty() { session.desk.approvals(true, Page { before: None, limit: 1 })? } else { behind };
+    let first = if behind.is_empty() {
+        session.desk.approvals(true, Page { before: None, limit: 1 })?
+    } else {
+        behind
+    };
     let next = first.first().map(|stored| stored.approval.id.as_str()).filter(|next| *next != id);
     let one = approvals::One {
         approval: &approval,
@@ -138,7 +142,12 @@ pub async fn intent(State(inbox): State<Arc<Inbox>>, session: Session, Path(id):
 }
 
 /// The page of an intent, and what of it could not be done.
-pub fn intent_page(inbox: &Inbox, session: &Session, id: &str, failed: Option<&Refused>) -> Result<pages::Page> {
+pub fn intent_page(
+    inbox: &Inbox,
+    session: &Session,
+    id: &str,
+    failed: Option<&Refused>,
+) -> Result<pages::Page> {
     let view = session.desk.show(id)?;
     let mut journal = session.desk.journal(id)?;
     let more_calls = journal.len().saturating_sub(intents::CALLS_SHOWN_MAX);
@@ -166,7 +175,9 @@ pub async fn new_intent(
     };
     let manifest = session.desk.agent(agent)?.installed.manifest;
     let action = asked.action.as_deref().filter(|action| !action.is_empty());
-    let is_listed = |listed: &[countersign::agent::IntentSpec]| listed.iter().any(|it| Some(it.action.as_str()) == action);
+    let is_listed = |listed: &[countersign::agent::IntentSpec]| {
+        listed.iter().any(|it| Some(it.action.as_str()) == action)
+    };
     if manifest.intents.as_deref().is_some_and(|listed| !is_listed(listed)) {
         return ok(&session, intents::choose_action(&manifest));
     }
@@ -220,7 +231,8 @@ pub async fn outbox(session: Session, Query(asked): Query<Asked>) -> Answer {
         uncertain.retain(|message| message.state == Sending::Uncertain);
         found.retain(|message| message.state != Sending::Uncertain);
     }
-    let [uncertain, rows] = [uncertain, found].map(|list| list.iter().map(OutboxMessage::of).collect::<Vec<_>>());
+    let [uncertain, rows] =
+        [uncertain, found].map(|list| list.iter().map(OutboxMessage::of).collect::<Vec<_>>());
     let list = outbox::List { uncertain: &uncertain, rows: &rows, open, next: next.as_deref() };
     ok(&session, outbox::list(&list))
 }
@@ -275,7 +287,8 @@ async fn verify(desk: &Desk, kept: &str) -> Result<Verified> {
     let head = match kept {
         "" => None,
         kept => Some(Digest::parse(kept).ok_or_else(|| {
-            Problem::new(Code::InvalidParameter, "what you kept is no hash").hint("a hash has 64 hexadecimal digits")
+            Problem::new(Code::InvalidParameter, "what you kept is no hash")
+                .hint("a hash has 64 hexadecimal digits")
         })?),
     };
     let desk = desk.clone();

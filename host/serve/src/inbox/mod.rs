@@ -113,7 +113,10 @@ pub fn router<S: Clone + Send + Sync + 'static>(inbox: Arc<Inbox>) -> Router<S> 
         .route("/intents/{id}/cancel", post(deeds::cancel))
         .route("/intents/{id}/retry", post(deeds::retry))
         .route("/intents/{id}/resume", post(deeds::resume))
-        .route("/agents", get(look::agents).merge(post(deeds::install).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX))))
+        .route(
+            "/agents",
+            get(look::agents).merge(post(deeds::install).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX))),
+        )
         .route("/agents/new", get(look::new_agent))
         .route("/agents/{id}", get(look::agent))
         .route("/agents/{id}/remove", post(deeds::remove))
@@ -134,8 +137,14 @@ pub fn router<S: Clone + Send + Sync + 'static>(inbox: Arc<Inbox>) -> Router<S> 
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn_with_state(inbox.clone(), gate::gate))
         // They are the same for everybody, so nobody is asked who they are.
-        .route("/assets/style.css", get(|| async { asset("text/css; charset=utf-8", include_str!("style.css")) }))
-        .route("/assets/inbox.js", get(|| async { asset("text/javascript; charset=utf-8", include_str!("inbox.js")) }))
+        .route(
+            "/assets/style.css",
+            get(|| async { asset("text/css; charset=utf-8", include_str!("style.css")) }),
+        )
+        .route(
+            "/assets/inbox.js",
+            get(|| async { asset("text/javascript; charset=utf-8", include_str!("inbox.js")) }),
+        )
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", include_str!("icon.svg")) }))
         .with_state(inbox)
 }

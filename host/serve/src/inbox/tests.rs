@@ -106,7 +106,11 @@ impl House {
             in_memory: true,
         };
         let host = Arc::new(Host::open(options).unwrap());
-        let site = Site { origin: origin.into(), origins: vec![origin.into()], secure: origin.starts_with("https:") };
+        let site = Site {
+            origin: origin.into(),
+            origins: vec![origin.into()],
+            secure: origin.starts_with("https:"),
+        };
         let own = host.clone();
         let drive = Arc::new(move |place: Place| -> futures_util::future::BoxFuture<'static, ()> {
             let host = own.clone();
@@ -192,7 +196,11 @@ impl House {
 
 fn ask(path: &str, session: &str) -> axum::http::request::Builder {
     let builder = Request::builder().uri(path);
-    if session.is_empty() { builder } else { builder.header(header::COOKIE, format!("countersign={session}")) }
+    if session.is_empty() {
+        builder
+    } else {
+        builder.header(header::COOKIE, format!("countersign={session}"))
+    }
 }
 
 fn form(path: &str, session: &str) -> axum::http::request::Builder {
@@ -205,7 +213,9 @@ fn form(path: &str, session: &str) -> axum::http::request::Builder {
 fn encoded(fields: &[(&str, &str)]) -> Body {
     let pairs: Vec<_> = fields
         .iter()
-        .map(|(name, value)| format!("{}={}", super::pages::text::part(name), super::pages::text::part(value)))
+        .map(|(name, value)| {
+            format!("{}={}", super::pages::text::part(name), super::pages::text::part(value))
+        })
         .collect();
     Body::from(pairs.join("&"))
 }
@@ -214,7 +224,10 @@ fn encoded(fields: &[(&str, &str)]) -> Body {
 async fn who_is_not_signed_in_is_led_to_signing_in_and_back() {
     let house = House::new();
     let told = house.get("/approvals/appr_1?x=1", "").await;
-    assert_eq!((told.status, told.to()), (StatusCode::SEE_OTHER, "/sign-in?next=%2Fapprovals%2Fappr_1%3Fx%3D1"));
+    assert_eq!(
+        (told.status, told.to()),
+        (StatusCode::SEE_OTHER, "/sign-in?next=%2Fapprovals%2Fappr_1%3Fx%3D1")
+    );
     house.owner().await;
     let fields = [("name", "owner"), ("password", PASSWORD), ("next", "/approvals/appr_1?x=1")];
     let told = house.post("/sign-in", "", "", &fields).await;
@@ -229,9 +242,12 @@ async fn who_is_not_signed_in_is_led_to_signing_in_and_back() {
 async fn a_wrong_password_tells_nothing_and_soon_takes_time() {
     let house = House::new();
     house.owner().await;
-    let said = |told: &Told| told.body.split("<div class=\"alert").nth(1).unwrap().split("</div>").next().unwrap().to_owned();
+    let said = |told: &Told| {
+        told.body.split("<div class=\"alert").nth(1).unwrap().split("</div>").next().unwrap().to_owned()
+    };
     let wrong = house.post("/sign-in", "", "", &[("name", "owner"), ("password", "a wrong one, long")]).await;
-    let unknown = house.post("/sign-in", "", "", &[("name", "nobody"), ("password", "a wrong one, long")]).await;
+    let unknown =
+        house.post("/sign-in", "", "", &[("name", "nobody"), ("password", "a wrong one, long")]).await;
     assert_eq!((wrong.status, unknown.status), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
     assert_eq!(said(&wrong), said(&unknown));
     assert_eq!(wrong.cookie(), None);
@@ -247,12 +263,14 @@ async fn a_wrong_password_tells_nothing_and_soon_takes_time() {
 #[tokio::test]
 async fn a_link_from_another_site_takes_one_step_within_this_one() {
     let house = House::new();
-    let request = ask("/approvals/appr_1", "").header("sec-fetch-site", "cross-site").body(Body::empty()).unwrap();
+    let request =
+        ask("/approvals/appr_1", "").header("sec-fetch-site", "cross-site").body(Body::empty()).unwrap();
     let told = house.send(request).await;
     assert_eq!(told.status, StatusCode::OK);
     told.has("<meta http-equiv=\"refresh\" content=\"0; url=/approvals/appr_1\">");
     // The second time no cookie means that there is none.
-    let request = ask("/approvals/appr_1", "").header("sec-fetch-site", "same-origin").body(Body::empty()).unwrap();
+    let request =
+        ask("/approvals/appr_1", "").header("sec-fetch-site", "same-origin").body(Body::empty()).unwrap();
     assert_eq!(house.send(request).await.status, StatusCode::SEE_OTHER);
 }
 
@@ -299,7 +317,10 @@ async fn every_answer_forbids_what_no_page_needs() {
     ] {
         let told = house.get(path, session).await;
         let policy = told.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert!(
+            policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"),
+            "{path}"
+        );
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{path}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
@@ -336,7 +357,9 @@ async fn every_place_of_the_menu_can_be_looked_at_while_nothing_is_there() {
         assert_eq!(told.status, StatusCode::OK, "{path}");
         told.has(says);
     }
-    for path in ["/approvals/appr_x", "/intents/int_x", "/agents/a.b", "/outbox/appr_x", "/intents/new?agent=a.b"] {
+    for path in
+        ["/approvals/appr_x", "/intents/int_x", "/agents/a.b", "/outbox/appr_x", "/intents/new?agent=a.b"]
+    {
         let told = house.get(path, &session).await;
         assert_eq!(told.status, StatusCode::NOT_FOUND, "{path}");
         told.has("Not found");
@@ -348,7 +371,7 @@ async fn every_place_of_the_menu_can_be_looked_at_while_nothing_is_there() {
 #[tokio::test]
 async fn only_the_form_that_was_shown_decides() {
     let house = House::new();
-    let session = house.owner().await;
+    let session = house.enter("main", "ann", &[Role::Approver]).await;
     let other = house.enter("main", "bob", &[Role::Approver]).await;
     house.install().await;
     let (one, two) = (house.ask("one").await, house.ask("two").await);
@@ -365,21 +388,36 @@ async fn only_the_form_that_was_shown_decides() {
         let request = request().method(method).body(encoded(&good)).unwrap();
         attacks.push((method, StatusCode::METHOD_NOT_ALLOWED, request));
     }
-    for origin in ["null", "", "https://127.0.0.1:8765", "http://127.0.0.1", "http://127.0.0.1:8765.evil.example", "http://evil.example"] {
-        let request = bare().method(Method::POST).header(header::ORIGIN, origin).body(encoded(&good)).unwrap();
+    for origin in [
+        "null",
+        "",
+        "https://127.0.0.1:8765",
+        "http://127.0.0.1",
+        "http://127.0.0.1:8765.evil.example",
+        "http://evil.example",
+    ] {
+        let request =
+            bare().method(Method::POST).header(header::ORIGIN, origin).body(encoded(&good)).unwrap();
         attacks.push(("origin", forbidden, request));
     }
     let twice = request().header(header::ORIGIN, ORIGIN).body(encoded(&good)).unwrap();
     attacks.push(("two origins", forbidden, twice));
     attacks.push(("no origin", forbidden, bare().method(Method::POST).body(encoded(&good)).unwrap()));
     for site in ["cross-site", "same-site", "none"] {
-        let request = bare().method(Method::POST).header("sec-fetch-site", site).body(encoded(&good)).unwrap();
+        let request =
+            bare().method(Method::POST).header("sec-fetch-site", site).body(encoded(&good)).unwrap();
         attacks.push((site, forbidden, request));
     }
     for frame in ["iframe", "frame", "embed", "object"] {
-        attacks.push((frame, forbidden, request().header("sec-fetch-dest", frame).body(encoded(&good)).unwrap()));
+        attacks.push((
+            frame,
+            forbidden,
+            request().header("sec-fetch-dest", frame).body(encoded(&good)).unwrap(),
+        ));
     }
-    for kind in ["application/json", "text/plain", "", "application/x-www-form-urlencodedx", "multipart/form-data"] {
+    for kind in
+        ["application/json", "text/plain", "", "application/x-www-form-urlencodedx", "multipart/form-data"]
+    {
         let mut request = request().body(encoded(&good)).unwrap();
         request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());
         attacks.push((kind, StatusCode::UNSUPPORTED_MEDIA_TYPE, request));
@@ -404,7 +442,11 @@ async fn only_the_form_that_was_shown_decides() {
     attacks.push(("another session", forbidden, form(&path, &other).body(encoded(&good)).unwrap()));
     attacks.push(("no session", StatusCode::UNAUTHORIZED, form(&path, "").body(encoded(&good)).unwrap()));
     let made_up = "A".repeat(43);
-    attacks.push(("a made-up session", StatusCode::UNAUTHORIZED, form(&path, &made_up).body(encoded(&good)).unwrap()));
+    attacks.push((
+        "a made-up session",
+        StatusCode::UNAUTHORIZED,
+        form(&path, &made_up).body(encoded(&good)).unwrap(),
+    ));
     let bearer = form(&path, "").header(header::AUTHORIZATION, format!("Bearer {session}"));
     attacks.push(("a bearer", StatusCode::UNAUTHORIZED, bearer.body(encoded(&good)).unwrap()));
     for (what, status, request) in attacks {
@@ -417,7 +459,8 @@ async fn only_the_form_that_was_shown_decides() {
     assert_eq!(told.status, StatusCode::CONFLICT);
     told.has("Changed, look again");
     assert_eq!(house.state(id), "pending");
-    let request = bare().method(Method::POST).header("sec-fetch-site", "same-origin").body(encoded(&good)).unwrap();
+    let request =
+        bare().method(Method::POST).header("sec-fetch-site", "same-origin").body(encoded(&good)).unwrap();
     let told = house.send(request).await;
     assert_eq!(told.status, StatusCode::SEE_OTHER, "{}", told.body);
     assert_eq!((house.state(id), house.sent()), ("used", 1));
@@ -428,8 +471,22 @@ async fn only_the_form_that_was_shown_decides() {
     let told = house.post(&path, &other, &digest, &[]).await;
     assert_eq!(told.status, StatusCode::CONFLICT);
     told.has("Already decided");
-    told.has("<bdi>owner</bdi>");
+    told.has("<bdi>ann</bdi>");
     assert_eq!(house.sent(), 1);
+}
+
+#[tokio::test]
+async fn who_installed_an_agent_is_told_that_another_approver_decides() {
+    let house = House::new();
+    let session = house.owner().await;
+    house.enter("main", "bob", &[Role::Approver]).await;
+    house.install().await;
+    let asked = house.ask("one").await.approval;
+    let path = format!("/approvals/{}/approve", asked.id);
+    let told = house.post(&path, &session, &asked.digest.to_string(), &[]).await;
+    assert_eq!(told.status, StatusCode::FORBIDDEN);
+    told.has("Somebody else has to decide this");
+    assert_eq!(house.state(&asked.id), "pending");
 }
 
 #[tokio::test]
@@ -476,7 +533,9 @@ async fn an_edit_is_shown_again_and_signed_as_changed() {
     let told = house.post(&edit, &session, &digest, &untouched).await;
     assert_eq!(told.status, StatusCode::BAD_REQUEST);
     told.has("nothing was changed");
-    let told = house.post(&edit, &session, &digest, &[("subject", "Hello"), ("body", "one\r\n2"), ("remove", "1")]).await;
+    let told = house
+        .post(&edit, &session, &digest, &[("subject", "Hello"), ("body", "one\r\n2"), ("remove", "1")])
+        .await;
     assert_eq!((told.status, told.to()), (StatusCode::SEE_OTHER, format!("/approvals/{id}").as_str()));
     let action = house.desk().approval(id).unwrap().approval.leaving().unwrap().clone();
     assert_eq!((action.subject.as_str(), action.body.as_str()), ("Hello", "one\n2"));
@@ -507,7 +566,9 @@ async fn one_or_several_are_declined_with_a_note_and_there_is_no_way_to_sign_sev
         all.push(house.ask(body).await.approval);
     }
     let digest = all[0].digest.to_string();
-    let told = house.post(&format!("/approvals/{}/decline", all[0].id), &session, &digest, &[("note", " not <now> ")]).await;
+    let told = house
+        .post(&format!("/approvals/{}/decline", all[0].id), &session, &digest, &[("note", " not <now> ")])
+        .await;
     assert_eq!(told.status, StatusCode::SEE_OTHER, "{}", told.body);
     house.get(told.to(), &session).await.has("Note: <bdi>not &lt;now&gt;</bdi>");
     let pick = |number: usize, deed: &str| {
@@ -603,12 +664,18 @@ async fn an_intent_is_asked_by_a_form_once_and_what_was_typed_stays() {
     assert_eq!(told.status, StatusCode::UNPROCESSABLE_ENTITY);
     // It is declined, and asked again.
     let id = house.desk().approvals(true, Page::default()).unwrap()[0].approval.clone();
-    let told = house.post(&format!("/approvals/{}/approve", id.id), &session, &id.digest.to_string(), &[]).await;
+    let told =
+        house.post(&format!("/approvals/{}/approve", id.id), &session, &id.digest.to_string(), &[]).await;
     assert_eq!(told.status, StatusCode::SEE_OTHER);
     let shown = house.get(first.to(), &session).await;
     shown.has("The agent answered");
     shown.has("<q><bdi>Again</bdi></q>");
-    let card = [("agent", AGENT), ("action", "send"), ("parameters", r#"{"to":["a@example.com"],"body":"x"}"#), ("key", "k2")];
+    let card = [
+        ("agent", AGENT),
+        ("action", "send"),
+        ("parameters", r#"{"to":["a@example.com"],"body":"x"}"#),
+        ("key", "k2"),
+    ];
     let told = house.post("/intents", &session, "", &card).await;
     assert_eq!(told.status, StatusCode::SEE_OTHER, "{}", told.body);
     let cancel = format!("{}/cancel", told.to());
@@ -627,12 +694,13 @@ async fn an_agent_is_installed_granted_revoked_and_removed() {
     let session = house.owner().await;
     let upload = |proof: String, first: bool, manifest: &'static str| {
         let part = |name: &str, file: &str, bytes: &[u8]| {
-            let mut out = format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n").into_bytes();
+            let mut out =
+                format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n").into_bytes();
             out.extend_from_slice(bytes);
             out.extend_from_slice(b"\r\n");
             out
         };
-        let mut parts = vec![
+        let mut parts = [
             part("csrf", "", proof.as_bytes()),
             part("component", "; filename=\"a.wasm\"", &component()),
             part("manifest", "; filename=\"agent.json\"", manifest.as_bytes()),
@@ -656,7 +724,12 @@ async fn an_agent_is_installed_granted_revoked_and_removed() {
     told.has("MANIFEST_INVALID");
     assert!(house.desk().agents().unwrap().is_empty());
     let told = upload(proof(), true, MANIFEST).await;
-    assert_eq!((told.status, told.to()), (StatusCode::SEE_OTHER, "/agents/test.agent.inbox"), "{}", told.body);
+    assert_eq!(
+        (told.status, told.to()),
+        (StatusCode::SEE_OTHER, "/agents/test.agent.inbox"),
+        "{}",
+        told.body
+    );
     let shown = house.get(told.to(), &session).await;
     shown.has("call messages.send, once messages.send is granted, for exactly what a person has approved");
     shown.has("open a file, a socket or a URL");
@@ -690,7 +763,8 @@ async fn links_and_tokens_are_shown_once_and_to_whom_they_are_due() {
     let session = house.owner().await;
     let told = house.post("/people", &session, "", &[("name", "ann"), ("role", "approver")]).await;
     assert_eq!(told.status, StatusCode::OK);
-    let link = told.body.split(&format!("{ORIGIN}/join/")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let link =
+        told.body.split(&format!("{ORIGIN}/join/")).nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert_eq!(house.host.invited(&link).unwrap().name, "ann");
     let told = house.get("/people", &session).await;
     assert!(!told.body.contains(&link));
@@ -725,11 +799,16 @@ async fn links_and_tokens_are_shown_once_and_to_whom_they_are_due() {
 async fn another_password_begins_another_session_and_signing_out_ends_it() {
     let house = House::new();
     let session = house.owner().await;
-    let wrong = [("old", "not the password"), ("password", "another long password"), ("again", "another long password")];
+    let wrong = [
+        ("old", "not the password"),
+        ("password", "another long password"),
+        ("again", "another long password"),
+    ];
     let told = house.post("/password", &session, "", &wrong).await;
     assert_eq!(told.status, StatusCode::BAD_REQUEST);
     told.has("that is not your password");
-    let right = [("old", PASSWORD), ("password", "another long password"), ("again", "another long password")];
+    let right =
+        [("old", PASSWORD), ("password", "another long password"), ("again", "another long password")];
     let told = house.post("/password", &session, "", &right).await;
     assert_eq!(told.status, StatusCode::SEE_OTHER);
     let next = told.cookie().unwrap();

@@ -245,6 +245,7 @@ fn flags(approval: &Approval) -> Markup {
 fn name(flag: Flag) -> &'static str {
     match flag {
         Flag::Question => "Question",
+        Flag::Restored => "Restored",
         Flag::Hold => "Message not known yet",
         Flag::Declared => "Declared message",
         Flag::Edited => "Changed by a person",
@@ -326,7 +327,7 @@ pub fn letter(
 fn words(approval: &Approval) -> Markup {
     let says = &approval.agent_says;
     html! {
-        aside.says aria-labelledby="says" {
+        section.says aria-labelledby="says" {
             h2 #says { "The agent says" }
             p.quiet { "These are words of " (text::say(&approval.agent)) ". They decide nothing." }
             blockquote {
@@ -379,7 +380,8 @@ fn edit(action: &Action, typed: Option<&Edit>) -> Markup {
     let subject = typed.and_then(|typed| typed.subject.as_deref()).unwrap_or(&action.subject);
     let body = typed.and_then(|typed| typed.body.as_deref()).unwrap_or(&action.body);
     let removed = |address: &str| typed.is_some_and(|typed| typed.remove.iter().any(|gone| gone == address));
-    let hides = hidden(&action.subject).next().is_some() || hidden(&action.body.replace("\r\n", "\n")).next().is_some();
+    let hides = hidden(&action.subject).next().is_some()
+        || hidden(&action.body.replace("\r\n", "\n")).next().is_some();
     html! {
         p { "The message is shown to you again as changed, before you sign it. Recipients can be removed, never added." }
         @if hides {

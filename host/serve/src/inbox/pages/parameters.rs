@@ -4,6 +4,7 @@
 //! before the agent hears of it.
 
 use super::text;
+use countersign::printable::{ascii, printable, short};
 use maud::{Markup, html};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -46,7 +47,9 @@ enum Kind<'a> {
 impl<'a> Kind<'a> {
     fn of(schema: &'a Value) -> Kind<'a> {
         if let Some(choices) = schema["enum"].as_array() {
-            let plain = choices.iter().all(|choice| matches!(choice, Value::String(_) | Value::Number(_) | Value::Bool(_)));
+            let plain = choices
+                .iter()
+                .all(|choice| matches!(choice, Value::String(_) | Value::Number(_) | Value::Bool(_)));
             return if plain && choices.len() <= CHOICES_MAX { Kind::Choice(choices) } else { Kind::Json };
         }
         match schema["type"].as_str() {
@@ -54,7 +57,9 @@ impl<'a> Kind<'a> {
             Some("integer") => Kind::Integer,
             Some("number") => Kind::Number,
             Some("boolean") => Kind::Boolean,
-            Some("array") if schema["items"]["type"] == "string" && schema["items"].get("enum").is_none() => Kind::Texts,
+            Some("array") if schema["items"]["type"] == "string" && schema["items"].get("enum").is_none() => {
+                Kind::Texts
+            }
             _ => Kind::Json,
         }
     }
@@ -71,10 +76,16 @@ fn parameters(schema: Option<&Value>) -> Option<Vec<Parameter<'_>>> {
     if properties.len() > FIELDS_MAX {
         return None;
     }
-    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<_> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut parameters = Vec::with_capacity(properties.len());
     for (name, schema) in properties {
-        parameters.push(Parameter { name, schema, kind: Kind::of(schema), required: required.contains(&name.as_str()) });
+        parameters.push(Parameter {
+            name,
+            schema,
+            kind: Kind::of(schema),
+            required: required.contains(&name.as_str()),
+        });
     }
     Some(parameters)
 }
@@ -91,7 +102,7 @@ pub fn fields(schema: Option<&Value>, typed: &Typed) -> Markup {
             p.field {
                 label for="parameters" { "Parameters " span.quiet { "(a JSON object; may stay empty)" } }
                 textarea #parameters name=(WHOLE) rows="6" spellcheck="false" {
-                    "\n" (typed.get(WHOLE).map_or("", String::as_str))
+                    "\n" (ascii(typed.get(WHOLE).map_or("", String::as_str)))
                 }
             }
         };
@@ -117,7 +128,8 @@ fn one(parameter: &Parameter<'_>, number: usize, typed: Option<&str>) -> Markup 
         }
         (None, other) => other.to_string(),
     };
-    let shown = countersign::printable::printable(&value);
+    // What is seen is what is sent: where something hides, its escape is. JSON has escapes of its own, which read the same.
+    let shown = if matches!(kind, Kind::Json) { ascii(&value) } else { printable(&value) };
     let number_of = |bound: &str| schema[bound].as_f64().map(|bound| bound.to_string());
     let hint = hint(schema, kind);
     let described = Some(about.as_str()).filter(|_| !hint.is_empty() || schema["description"].is_string());
@@ -183,7 +195,7 @@ fn one(parameter: &Parameter<'_>, number: usize, typed: Option<&str>) -> Markup 
 /// A choice as an option shows it: `<option>` has room for text alone.
 fn text_of(choice: &Value) -> String {
     match choice {
-        Value::String(text) => countersign::printable::short(text, 200),
+        Value::String(text) => short(text, 200),
         other => other.to_string(),
     }
 }
@@ -231,7 +243,8 @@ pub fn read(schema: Option<&Value>, typed: &Typed) -> Result<Map<String, Value>,
         if whole.trim().is_empty() {
             return Ok(Map::new());
         }
-        return serde_json::from_str(whole).map_err(|error| format!("the parameters are no JSON object: {error}"));
+        return serde_json::from_str(whole)
+            .map_err(|error| format!("the parameters are no JSON object: {error}"));
     }
     let mut read = Map::new();
     for Parameter { name, kind, required, .. } in parameters(schema).unwrap_or_default() {
@@ -253,10 +266,12 @@ pub fn read(schema: Option<&Value>, typed: &Typed) -> Result<Map<String, Value>,
                 Err(_) => return Err(wrong("no number")),
             },
             Kind::Boolean => Value::Bool(text == "true"),
-            Kind::Choice(choices) => match text.parse::<usize>().ok().and_then(|number| choices.get(number)) {
-                Some(choice) => choice.clone(),
-                None => return Err(wrong("none of its choices")),
-            },
+            Kind::Choice(choices) => {
+                match text.parse::<usize>().ok().and_then(|number| choices.get(number)) {
+                    Some(choice) => choice.clone(),
+                    None => return Err(wrong("none of its choices")),
+                }
+            }
             Kind::Texts => text.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
             Kind::Json => match serde_json::from_str(&text) {
                 Ok(value) => value,
@@ -317,7 +332,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_names_its_field() {
-        for (name, value) in [("count", "many"), ("share", "half"), ("tone", "9"), ("tone", "warm"), ("more", "{")] {
+        for (name, value) in
+            [("count", "many"), ("share", "half"), ("tone", "9"), ("tone", "warm"), ("more", "{")]
+        {
             let wrong = read(Some(&schema()), &typed(&[(&field(name), value)])).unwrap_err();
             assert!(wrong.starts_with(&format!("`{name}` is no")), "{wrong}");
         }

@@ -45,7 +45,9 @@ pub fn json(value: &Value, chars_max: usize) -> Markup {
 /// An instant, `2026-01-31T12:00:00.123Z`, as people read it.
 pub fn time(rfc3339: &str) -> Markup {
     let readable = match rfc3339.split_once('T') {
-        Some((day, clock)) => format!("{day} {} UTC", clock.trim_end_matches('Z').split('.').next().unwrap_or(clock)),
+        Some((day, clock)) => {
+            format!("{day} {} UTC", clock.trim_end_matches('Z').split('.').next().unwrap_or(clock))
+        }
         None => rfc3339.to_owned(),
     };
     html! { time datetime=(rfc3339) { (readable) } }

@@ -73,7 +73,9 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::LinkExpired => "Ask an operator for a new link.",
         Code::UnknownId => "It may have been removed, or be somebody else's.",
         Code::Unauthenticated => "Sign in, and try again.",
-        Code::HostFault | Code::InternalError => "Nothing more is told here; the server's log says what happened.",
+        Code::HostFault | Code::InternalError => {
+            "Nothing more is told here; the server's log says what happened."
+        }
         Code::CapabilityDenied => "Whoever it acts for has to grant it again, or the approval is declined.",
         Code::PolicyForbids => "It can only be declined, unless the operator changes the policy.",
         _ => return None,
