@@ -20,10 +20,12 @@ mod mailbox;
 mod new;
 mod outbox;
 mod output;
+mod person;
 mod replay;
 mod run;
 mod serve;
 mod test;
+mod token;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -139,6 +141,12 @@ enum Verb {
     /// Import mail, list it, list what has left
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
+    /// Say who may sign in at the server of this folder, and what for
+    #[command(subcommand)]
+    Person(person::Person),
+    /// Make, list and end what programs show instead of a password
+    #[command(subcommand)]
+    Token(token::Token),
     /// Show what a component is, could ever do and never can, without installing it
     Inspect(inspect::Inspect),
     /// Look at configuration, database, disk, clock, limits and ways of mail, and say what to do
@@ -194,6 +202,8 @@ impl Verb {
             Verb::Approval(_) => ("approval", Acts::OnHost),
             Verb::Intent(_) => ("intent", Acts::OnHost),
             Verb::Mailbox(_) => ("mailbox", Acts::OnHost),
+            Verb::Person(_) => ("person", Acts::OnHost),
+            Verb::Token(_) => ("token", Acts::OnHost),
         }
     }
 }
@@ -269,7 +279,12 @@ impl Session {
     async fn door(&self) -> Result<Door> {
         match self.server() {
             Some(server) => Ok(Door::There(Client::new(server, self.global.token_file.as_deref())?)),
-            None => Ok(Door::Here(Here::new(self.host().await?, self.owner()))),
+            None => {
+                let serve = self.config(&self.data()?)?.serve;
+                let host = self.host().await?;
+                let origin = serve.origin(serve.listen);
+                Ok(Door::Here(Here::new(host, self.owner(), origin)))
+            }
         }
     }
 
@@ -505,6 +520,8 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Test(test) => test.run(session),
         Verb::Build(build) => build.run(session),
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
+        Verb::Person(person) => person.run(session).await,
+        Verb::Token(token) => token.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
         Verb::Doctor => doctor::run(session),
         Verb::Backup(backup) => backup.run(session),
