@@ -4,6 +4,8 @@
 //! anew. Whatever it says, after each attack every approval is as it was, the outboxes are empty and no entry was added to an audit. In
 //! the end the one right request decides, once.
 
+#![allow(clippy::disallowed_methods, reason = "other processes are waited for by the wall clock")]
+
 use crate::support::server::{Beside, Reply, Request, Server, Who, forms};
 use crate::support::{Cli, guest, workspace};
 use countersign::clock::{Clock, Millis};

@@ -25,7 +25,7 @@ use std::time::Duration;
 /// The host a verb acts on.
 pub enum Door {
     /// That of a folder.
-    Here(Here),
+    Here(Box<Here>),
     /// That of a server.
     There(Client),
 }

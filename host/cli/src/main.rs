@@ -166,44 +166,44 @@ enum Verb {
 /// What a verb acts on.
 #[derive(Clone, Copy, PartialEq)]
 enum Acts {
-    /// On a host, in a folder or at a server.
-    OnHost,
-    /// On the data folder itself.
-    OnFolder,
-    /// On files of this machine: no host has a part in it.
-    OnFiles,
-    /// On nothing that could be elsewhere.
-    OnNothing,
+    /// A host, in a folder or at a server.
+    Host,
+    /// The data folder itself.
+    Folder,
+    /// Files of this machine: no host has a part in it.
+    Files,
+    /// Nothing that could be elsewhere.
+    Nothing,
 }
 
 impl Verb {
     /// Its name, where it has to be told, and what it acts on.
     fn acts(&self) -> (&'static str, Acts) {
         match self {
-            Verb::Demo(_) => ("demo", Acts::OnFiles),
-            Verb::New(_) => ("new", Acts::OnFiles),
-            Verb::Test(_) => ("test", Acts::OnFiles),
-            Verb::Build(_) => ("build", Acts::OnFiles),
-            Verb::Inspect(_) => ("inspect", Acts::OnFiles),
-            Verb::Replay(_) => ("replay", Acts::OnFolder),
-            Verb::Doctor => ("doctor", Acts::OnFolder),
-            Verb::Backup(_) => ("backup", Acts::OnFolder),
-            Verb::Restore(_) => ("restore", Acts::OnFolder),
-            Verb::Serve(_) => ("serve", Acts::OnFolder),
-            Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::OnFolder),
-            Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::OnFolder),
-            Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::OnNothing),
-            Verb::Explain(_) => ("explain", Acts::OnNothing),
-            Verb::Wit => ("wit", Acts::OnNothing),
-            Verb::Agent(_) => ("agent", Acts::OnHost),
-            Verb::Outbox(_) => ("outbox", Acts::OnHost),
-            Verb::Audit(_) => ("audit", Acts::OnHost),
-            Verb::Run(_) => ("run", Acts::OnHost),
-            Verb::Approval(_) => ("approval", Acts::OnHost),
-            Verb::Intent(_) => ("intent", Acts::OnHost),
-            Verb::Mailbox(_) => ("mailbox", Acts::OnHost),
-            Verb::Person(_) => ("person", Acts::OnHost),
-            Verb::Token(_) => ("token", Acts::OnHost),
+            Verb::Demo(_) => ("demo", Acts::Files),
+            Verb::New(_) => ("new", Acts::Files),
+            Verb::Test(_) => ("test", Acts::Files),
+            Verb::Build(_) => ("build", Acts::Files),
+            Verb::Inspect(_) => ("inspect", Acts::Files),
+            Verb::Replay(_) => ("replay", Acts::Folder),
+            Verb::Doctor => ("doctor", Acts::Folder),
+            Verb::Backup(_) => ("backup", Acts::Folder),
+            Verb::Restore(_) => ("restore", Acts::Folder),
+            Verb::Serve(_) => ("serve", Acts::Folder),
+            Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::Folder),
+            Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::Folder),
+            Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::Nothing),
+            Verb::Explain(_) => ("explain", Acts::Nothing),
+            Verb::Wit => ("wit", Acts::Nothing),
+            Verb::Agent(_) => ("agent", Acts::Host),
+            Verb::Outbox(_) => ("outbox", Acts::Host),
+            Verb::Audit(_) => ("audit", Acts::Host),
+            Verb::Run(_) => ("run", Acts::Host),
+            Verb::Approval(_) => ("approval", Acts::Host),
+            Verb::Intent(_) => ("intent", Acts::Host),
+            Verb::Mailbox(_) => ("mailbox", Acts::Host),
+            Verb::Person(_) => ("person", Acts::Host),
+            Verb::Token(_) => ("token", Acts::Host),
         }
     }
 }
@@ -229,14 +229,14 @@ impl Session {
         let usage = |message: String, hint: &str| Err(Problem::new(Code::Usage, message).hint(hint));
         let (name, acts) = verb.acts();
         match acts {
-            Acts::OnNothing => return Ok(()),
-            Acts::OnFiles if self.is_server_given => {
+            Acts::Nothing => return Ok(()),
+            Acts::Files if self.is_server_given => {
                 let message =
                     format!("`countersign {name}` works on this machine, and --server is for a host");
                 return usage(message, "leave out --server");
             }
-            Acts::OnFiles => return Ok(()),
-            Acts::OnFolder if self.server().is_some() => {
+            Acts::Files => return Ok(()),
+            Acts::Folder if self.server().is_some() => {
                 let hint = match self.is_server_given {
                     true => "run it on the machine of the server, with --data instead of --server",
                     false => "name the folder with --data; COUNTERSIGN_SERVER is set, and names a server",
@@ -246,7 +246,7 @@ impl Session {
                     hint,
                 );
             }
-            Acts::OnFolder | Acts::OnHost => {}
+            Acts::Folder | Acts::Host => {}
         }
         let global = &self.global;
         if self.server().is_none() {
@@ -283,7 +283,7 @@ impl Session {
                 let serve = self.config(&self.data()?)?.serve;
                 let host = self.host().await?;
                 let origin = serve.origin(serve.listen);
-                Ok(Door::Here(Here::new(host, self.owner(), origin)))
+                Ok(Door::Here(Box::new(Here::new(host, self.owner(), origin))))
             }
         }
     }
