@@ -5,11 +5,13 @@
 mod support;
 
 mod attacks;
+mod backup;
 mod browser;
 mod cli;
 mod crash;
 mod decisions;
 mod display;
+mod doctor;
 mod examples;
 mod faults;
 mod first_agent;

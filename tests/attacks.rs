@@ -4,6 +4,8 @@
 //! anew. Whatever it says, after each attack every approval is as it was, the outboxes are empty and no entry was added to an audit. In
 //! the end the one right request decides, once.
 
+#![allow(clippy::disallowed_methods, reason = "other processes are waited for by the wall clock")]
+
 use crate::support::server::{Beside, Reply, Request, Server, Who, forms};
 use crate::support::{Cli, guest, workspace};
 use countersign::clock::{Clock, Millis};
@@ -679,7 +681,9 @@ fn every_page_says_that_it_is_framed_by_nobody_and_kept_by_nobody() {
             &format!("/approvals/{}", world.aim.id),
             "/nowhere",
         ] {
-            let reply = world.ask(&Request::new("GET", path).and("Accept", "text/html").and("Cookie", &world.petra.cookie()));
+            let reply = world.ask(
+                &Request::new("GET", path).and("Accept", "text/html").and("Cookie", &world.petra.cookie()),
+            );
             let header = |name: &str| {
                 reply.header(name).unwrap_or_else(|| panic!("{path} has no {name}: {reply:?}")).to_owned()
             };

@@ -27,7 +27,9 @@ fn an_agent_asks_a_person_signs_and_exactly_that_leaves() {
     assert!(letter.contains("Attached is the quarterly report for review."), "{letter}");
 }
 
+use crate::support::server::{Beside, Server};
 use crate::support::{Ended, guest, workspace};
+use countersign::people::{Role, TENANT};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -299,8 +301,26 @@ fn every_verb_prints_what_its_schema_promises() {
     for line in cli.run(&["audit", "export"]).stdout.lines() {
         check("audit-export", serde_json::from_str(line).unwrap());
     }
+    let file_of_all = cli.scratch().join("all.backup");
+    let file_of_all = file_of_all.to_str().unwrap();
+    check("backup", cli.json(0, &["backup", file_of_all]));
+    let elsewhere = cli.scratch().join("restored");
+    check("restore", cli.json(0, &["--data", elsewhere.to_str().unwrap(), "restore", file_of_all]));
+    check("doctor", cli.json(0, &["doctor"]));
     check("intent-purge", cli.json(0, &["intent", "purge", "--older-than", "24h"]));
     cli.json(0, &["intent", "cancel", &id(&run["intent"])]);
+    check("person-invite", cli.json(0, &["person", "invite", "ada", "--role", "operator"]));
+    check(
+        "person-roles",
+        cli.json(0, &["person", "roles", "ada", "--role", "operator", "--role", "auditor"]),
+    );
+    check("person-list", cli.json(0, &["person", "list"]));
+    let cid = Beside::open(&cli).person(TENANT, "cid", &[Role::Operator]);
+    check("token-list", cli.json(0, &["token", "list"]));
+    let server = Server::start(&cli);
+    let make = ["--json", "--server", &server.origin(), "token", "make", "--label", "x"];
+    let made = cli.command(&make).env("COUNTERSIGN_TOKEN", &cid.token).output();
+    check("token-make", serde_json::from_slice(&made.unwrap().stdout).unwrap());
     check("inspect", cli.json(0, &["inspect", file]));
     check("explain", cli.json(0, &["explain", "TRAPPED"]));
     check("wit", cli.json(0, &["wit"]));

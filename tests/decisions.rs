@@ -64,7 +64,7 @@ fn an_edit_never_reaches_a_new_recipient() {
     let nothing = cli.run(&["--json", "approval", "edit", &approval]);
     assert_eq!(code(&nothing), (2, "USAGE".into()));
     assert!(cli.run(&["approval", "edit", "--help"]).stdout.contains("--remove-recipient"));
-    assert!(!cli.run(&["approval", "edit", "--help"]).stdout.contains("--to"));
+    assert!(!cli.run(&["approval", "edit", "--help"]).stdout.contains("--to "));
 }
 
 #[test]

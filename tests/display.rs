@@ -374,6 +374,7 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
     };
     Stored {
         user: "local".into(),
+        restored_ms: None,
         approval,
         intent: "int_1".into(),
         agent: "com.example.agent".into(),

@@ -1,8 +1,12 @@
 //! The command line at a server: what is no answer, what is asked twice, where a token goes, and that everything a server says is
 //! foreign.
 
+use crate::support::server::{Beside, Server, Who};
 use crate::support::{Cli, Ended, guest};
+use countersign::host::principal;
+use countersign::people::{Role, TENANT};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -398,7 +402,7 @@ fn what_is_for_a_folder_is_refused_at_a_server_and_says_what_to_do() {
     let fake = Fake::start([Then::HangsUp]);
     let table: &[(&[&str], &str)] = &[
         (&["demo", "--no"], "leave out --server"),
-        (&["new", "x"], "leave out --server"),
+        (&["new", "x", "--lang", "js"], "leave out --server"),
         (&["test"], "leave out --server"),
         (&["build"], "leave out --server"),
         (&["inspect", "x.wasm"], "leave out --server"),
@@ -477,9 +481,9 @@ fn what_a_server_says_is_drawn_like_any_foreign_text() {
     cli.json(0, &["approval", "approve", &approval, "--digest", &digest, "--no-resume"]);
     let signed_outbox = cli.json(0, &["outbox", "show", &approval]);
     cli.json(0, &["intent", "resume", &text(&signed["intent"])]);
-    let waiting = cli.json(3, &["run", &id, "send_report", "--param", "to=bob@example.com"]);
+    let waiting = cli.json(3, &["run", &id, "send_report"]);
     let denied = cli.install("inbox-digest", "");
-    let ran = cli.json(5, &["run", &denied, "daily_digest"]);
+    let ran = cli.json(5, &["run", &denied, "digest"]);
     let document = |arguments: &[&str]| cli.json(0, arguments);
     let table: Vec<(Vec<&str>, Vec<Value>)> = vec![
         (vec!["agent", "list"], vec![document(&["agent", "list"])]),
@@ -516,6 +520,284 @@ fn what_a_server_says_is_drawn_like_any_foreign_text() {
             }
         }
     }
+}
+
+/// One host, looked at through one of its doors.
+struct Side {
+    cli: Cli,
+    ada: Who,
+    server: Option<Server>,
+    /// What each id, digest and name was, in the order they came: the same of two hosts get the same number.
+    seen: HashMap<String, usize>,
+    /// What was done, and what came of it.
+    transcript: Vec<String>,
+}
+
+impl Side {
+    /// A host of somebody who may do everything.
+    fn new(with_server: bool) -> Side {
+        let cli = Cli::new();
+        let beside = Beside::open(&cli);
+        let ada = beside.person(TENANT, "ada", &Role::ALL);
+        drop(beside);
+        let server = with_server.then(|| Server::start(&cli));
+        Side { cli, ada, server, seen: HashMap::new(), transcript: Vec::new() }
+    }
+
+    fn installed_by_another(&self, file: &str) {
+        let olga = Who { name: "olga".into(), ..self.ada.clone() };
+        Beside::open(&self.cli).install(&olga, std::fs::read(file).unwrap(), &[]);
+    }
+
+    /// As on the folder.
+    fn here(&self, arguments: &[&str]) -> Ended {
+        self.cli.run(&[&["--user", "ada"], arguments].concat())
+    }
+
+    /// As at the server.
+    fn there(&self, server: &Server, arguments: &[&str]) -> Ended {
+        let mut command = self.cli.command(&[&["--server", &server.origin()], arguments].concat());
+        ended(command.env("COUNTERSIGN_TOKEN", &self.ada.token))
+    }
+
+    /// Runs a command line, and writes down what came of it, without what differs from host to host and from door to door.
+    fn run(&mut self, arguments: &[&str]) -> Ended {
+        let ended = match &self.server {
+            None => self.here(arguments),
+            Some(server) => self.there(server, arguments),
+        };
+        let Ended { code, stdout, stderr } = &ended;
+        let words: Vec<_> = arguments.iter().filter(|word| !word.contains('/')).copied().collect();
+        let told = format!("$ {}\n{stdout}-- {stderr}-- {code}\n", words.join(" "));
+        let told = self.normal(&self.same_door(&told));
+        self.transcript.push(told);
+        ended
+    }
+
+    fn json(&mut self, arguments: &[&str]) -> Value {
+        self.run(&[&["--json"], arguments].concat()).json()
+    }
+
+    /// With the options that name the door left out.
+    fn same_door(&self, text: &str) -> String {
+        let text = text.replace(" --user ada", "");
+        match &self.server {
+            Some(server) => text.replace(&format!(" --server {}", server.origin()), ""),
+            None => text,
+        }
+    }
+
+    /// With everything that is drawn at random, or is a time or a name of the door, said by when it came first.
+    fn normal(&mut self, text: &str) -> String {
+        let is_of_word = |c: char| c.is_ascii_alphanumeric() || "_-/:.".contains(c);
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some(begin) = rest.find(is_of_word) {
+            out += &rest[..begin];
+            rest = &rest[begin..];
+            let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+            out += &self.word(&rest[..end]);
+            rest = &rest[end..];
+        }
+        out += rest;
+        // Columns are as wide as what stands in them.
+        out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        let core = word.trim_end_matches(['.', ':']);
+        let is_hex = core.len() == 64 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_id =
+            ["int_", "appr_", "tok_", "msg_"].iter().any(|kind| core.starts_with(kind)) && core.len() > 25;
+        let is_time = core.len() >= 20 && core.ends_with('Z') && core.as_bytes()[10] == b'T';
+        // Letters have names of their own.
+        let is_letter = core.len() > 25 && (core.starts_with("sent/") || word.contains("_0"));
+        let is_secret = core.contains("/join/");
+        if is_time || is_secret {
+            return if is_time { "TIME" } else { "LINK" }.into();
+        }
+        if core == principal() || core.starts_with("ada/") {
+            return "WHO".into();
+        }
+        if !(is_hex || is_id || is_letter) {
+            return word.to_owned();
+        }
+        let next = self.seen.len();
+        let number = self.seen.entry(core.to_owned()).or_insert(next);
+        word.replace(core, &format!("#{number}"))
+    }
+}
+
+/// Everything that looks and changes nothing.
+fn looks(intent: &str, approval: &str, agent: &str) -> Vec<Vec<String>> {
+    let lines = [
+        "agent list",
+        &format!("agent show {agent}"),
+        "intent list",
+        &format!("intent show {intent}"),
+        "approval list",
+        "approval list --pending",
+        &format!("approval show {approval}"),
+        "outbox list",
+        "outbox list --open",
+        &format!("outbox show {approval}"),
+        "mailbox list",
+        "mailbox list --from bob@example.com --after 2024-01-01 --limit 3",
+        "mailbox list --after yesterday",
+        "mailbox sent",
+        "audit verify",
+        "audit verify --head 00",
+        &format!("audit verify --head {}", "0".repeat(64)),
+        "audit export",
+        "person list",
+        "token list",
+        "agent show com.example.nobody",
+        "intent show int_nothing",
+        "approval show appr_nothing",
+        "outbox show appr_nothing",
+        "intent show ..",
+    ];
+    lines.iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_server_answers_as_its_folder_does() {
+    let tell = |side: &mut Side| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (file, other, bare) = (guest("send-report"), guest("inbox-digest"), guest("guest-script-bare"));
+        let (file, other, bare) = (file.to_str().unwrap(), other.to_str().unwrap(), bare.to_str().unwrap());
+        let broken = side.cli.scratch().join("broken.wasm");
+        std::fs::write(&broken, b"\0asm\x0d\0\x01\0broken").unwrap();
+        side.run(&["agent", "install", broken.to_str().unwrap()]);
+        side.run(&["agent", "install", bare]);
+        let manifest = side.cli.scratch().join("agent.json");
+        std::fs::write(&manifest, "{}").unwrap();
+        side.run(&["agent", "install", bare, "--manifest", manifest.to_str().unwrap()]);
+        side.run(&["agent", "install", file, "--grant", "messages.list"]);
+        let agent = text(&side.json(&["agent", "install", file])["id"]);
+        side.run(&["agent", "install", other, "--strict-imports"]);
+        let digest = text(&side.json(&["agent", "install", other])["id"]);
+        side.run(&["run", &agent, "no_such_action"]);
+        side.run(&["run", &agent, "send_report", "--param", "to=x@example.com"]);
+        side.run(&["run", &agent, "send_report", "--params", "[]"]);
+        side.run(&["run", "com.example.nobody", "go"]);
+        // Denied: an error card, and how to grant what was missing.
+        side.run(&["run", &agent, "send_report"]);
+        side.run(&["run", &digest, "digest"]);
+        // Who installed an agent does not approve it where another can: from here on it is somebody else's.
+        side.installed_by_another(file);
+        side.run(&["agent", "grant", &agent, "messages.send"]);
+        side.run(&["agent", "grant", &agent, "messages.list"]);
+
+        let ran = side.json(&["run", &agent, "send_report"]);
+        let [intent, approval] = [&ran["intent"], &ran["approval"]["id"]].map(text);
+        side.run(&["intent", "resume", &intent]);
+        side.run(&["agent", "remove", &agent]);
+        side.run(&["approval", "approve", &approval]);
+        side.run(&["approval", "approve", &approval, "--digest", "yes"]);
+        side.run(&["approval", "approve", &approval, "--digest", &"0".repeat(64)]);
+        side.run(&["approval", "edit", &approval]);
+        side.run(&["approval", "edit", &approval, "--remove-recipient", "nobody@example.com"]);
+        let edited = side.json(&["approval", "edit", &approval, "--subject", "Another"]);
+        let shown = text(&edited["approval"]["digest"]);
+        side.run(&[
+            "approval",
+            "edit",
+            &approval,
+            "--subject",
+            "Third",
+            "--digest",
+            &text(&ran["approval"]["digest"]),
+        ]);
+        side.run(&["approval", "approve", &approval, "--digest", &shown]);
+        side.run(&["approval", "approve", &approval, "--digest", &shown]);
+        side.run(&["approval", "revoke", &approval]);
+        side.run(&["outbox", "resolve", &approval, "--sent"]);
+        side.run(&["outbox", "deliver"]);
+
+        let again = side.json(&["intent", "retry", &intent]);
+        side.run(&["approval", "decline", &text(&again["approval"]["id"]), "--note", "not\ttoday"]);
+        let third = side.json(&["run", &digest, "digest", "--text", "please"]);
+        side.run(&["intent", "cancel", &text(&third["intent"])]);
+        side.run(&["agent", "revoke", &agent, "messages.send"]);
+        side.run(&["agent", "remove", &digest]);
+        side.run(&["person", "invite", "bob"]);
+        side.run(&["person", "invite", "Bob!", "--role", "approver"]);
+        side.run(&["--json", "person", "invite", "bob", "--role", "approver", "--role", "auditor"]);
+        side.run(&["person", "roles", "bob", "--role", "invoker"]);
+        side.run(&["person", "roles", "ada", "--role", "invoker"]);
+        side.run(&["person", "remove", "bob"]);
+        side.run(&["person", "remove", "bob"]);
+        side.run(&["token", "revoke", "tok_nothing"]);
+        for look in looks(&intent, &approval, &agent) {
+            let look: Vec<_> = look.iter().map(String::as_str).collect();
+            side.run(&look);
+            side.run(&[&["--json"], &*look].concat());
+        }
+        (intent, approval, agent)
+    };
+    let (mut folder, mut served) = (Side::new(false), Side::new(true));
+    tell(&mut folder);
+    let (intent, approval, agent) = tell(&mut served);
+    let pairs = folder.transcript.iter().zip(&served.transcript);
+    let differ: Vec<_> = pairs.filter(|(here, there)| here != there).collect();
+    let differ: String =
+        differ.iter().map(|(here, there)| format!("{here}--- at the server\n{there}\n")).collect();
+    assert!(differ.is_empty(), "the folder says the one, the server the other:\n{differ}");
+    assert_eq!(folder.transcript.len(), served.transcript.len());
+    // Of one host the two say the same to the byte.
+    let server = served.server.as_ref().unwrap();
+    for look in looks(&intent, &approval, &agent) {
+        for json in [&["--json"][..], &[]] {
+            let look: Vec<_> = json.iter().copied().chain(look.iter().map(String::as_str)).collect();
+            let (here, there) = (served.here(&look), served.there(server, &look));
+            assert_eq!(here.code, there.code, "{look:?}");
+            assert_eq!(served.same_door(&here.stdout), served.same_door(&there.stdout), "{look:?}");
+            assert_eq!(served.same_door(&here.stderr), served.same_door(&there.stderr), "{look:?}");
+        }
+    }
+}
+
+#[test]
+fn who_may_not_hears_so_from_the_server_before_anything_is_uploaded() {
+    let cli = Cli::new();
+    let auditor = Beside::open(&cli).person(TENANT, "cid", &[Role::Auditor]);
+    let server = Server::start(&cli);
+    let file = guest("send-report");
+    let run = |token: &str, arguments: &[&str]| {
+        let mut command = cli.command(&[&["--json", "--server", &server.origin()], arguments].concat());
+        failure(&ended(command.env("COUNTERSIGN_TOKEN", token)))
+    };
+    let install = ["agent", "install", file.to_str().unwrap()];
+    for (token, code) in [(auditor.token.as_str(), "FORBIDDEN"), (TOKEN, "UNAUTHENTICATED")] {
+        for arguments in [&install[..], &["run", "com.example.a", "go"], &["person", "list"]] {
+            let (exit, heard, message) = run(token, arguments);
+            let unknown = arguments[0] == "run" && code == "FORBIDDEN";
+            assert_eq!((exit, heard.as_str()), (6, if unknown { "UNKNOWN_ID" } else { code }), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_made_at_a_server_shown_once_and_ended() {
+    let cli = Cli::new();
+    let ada = Beside::open(&cli).person(TENANT, "ada", &Role::ALL);
+    let server = Server::start(&cli);
+    let run = |token: &str, arguments: &[&str]| {
+        let mut command = cli.command(&[&["--json", "--server", &server.origin()], arguments].concat());
+        ended(command.env("COUNTERSIGN_TOKEN", token))
+    };
+    let made =
+        run(&ada.token, &["token", "make", "--label", "nightly", "--days", "7", "--role", "auditor"]).json();
+    let (id, token) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    assert_eq!(made["roles"], json!(["auditor"]));
+    assert_eq!(run(token, &["audit", "verify"]).code, 0);
+    assert_eq!(failure(&run(token, &["person", "list"])).1, "FORBIDDEN");
+    let listed = cli.run(&["--json", "token", "list"]);
+    assert!(listed.stdout.contains(id) && !listed.stdout.contains(token), "{listed:?}");
+    cli.json(0, &["token", "revoke", id]);
+    assert_eq!(failure(&run(token, &["audit", "verify"])).1, "UNAUTHENTICATED");
+    let here = cli.run(&["--json", "token", "make", "--label", "x"]);
+    assert_eq!((here.code, failure(&here).1.as_str()), (2, "USAGE"));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //!
 //! `COUNTERSIGN_STORM=N` sets how many intents there are, and `COUNTERSIGN_KILLS=N` how often the server is killed.
 
+#![allow(clippy::disallowed_methods, reason = "other processes are waited for by the wall clock")]
+
 use crate::races::account;
 use crate::support::server::{Beside, PATIENCE, Request, Server, Who, letter};
 use crate::support::{Cli, guest};

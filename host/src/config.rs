@@ -541,7 +541,7 @@ url = "https://Countersign.example.com:443/"
 tls_cert = "/etc/countersign/cert.pem"
 tls_key = "/etc/countersign/key.pem"
 behind_proxy = true
-runs = 1024
+runs = 32
 requests_per_minute = 60
 log = "json"
 grace_seconds = 0
@@ -605,7 +605,7 @@ grace_seconds = 0
                 key: PathBuf::from("/etc/countersign/key.pem"),
             }),
             behind_proxy: true,
-            runs: 1024,
+            runs: 32,
             requests_per_minute: 60,
             log: Log::Json,
             grace: seconds(0),
@@ -813,7 +813,7 @@ grace_seconds = 0
             ("[serve]\ntls_cert = \"/c\"\ntls_key = \"k\"\n", 3, "serve.tls_key"),
             ("[serve]\nbehind_proxy = \"yes\"\n", 2, "serve.behind_proxy"),
             ("[serve]\nruns = 0\n", 2, "serve.runs"),
-            ("[serve]\nruns = 1025\n", 2, "serve.runs"),
+            ("[serve]\nruns = 65\n", 2, "serve.runs"),
             ("[serve]\nrequests_per_minute = 0\n", 2, "serve.requests_per_minute"),
             ("[serve]\nrequests_per_minute = 60001\n", 2, "serve.requests_per_minute"),
             ("[serve]\nlog = \"xml\"\n", 2, "serve.log"),

@@ -186,6 +186,9 @@ impl Meters {
                 Audience::Person => drop(self.refusals.get_or_create(&refusal("person", *code))),
             }
         }
+        for to in ["waiting", "sending", "ended", "lost"] {
+            drop(self.runs.get_or_create(&[("to", to)]));
+        }
         for status in [Status::Done, Status::Cancelled] {
             drop(self.ended.get_or_create(&end(status, None)));
         }

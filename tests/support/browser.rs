@@ -2,6 +2,8 @@
 //!
 //! Where Chromium or its driver is not installed, a test says that it is skipped, and passes.
 
+#![allow(clippy::disallowed_methods, reason = "other processes are waited for by the wall clock")]
+
 use crate::support::server::{Request, Server};
 use crate::support::workspace;
 use serde_json::{Value, json};
@@ -64,9 +66,7 @@ impl Browser {
             .unwrap();
         let mut said = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = said
-            .find_map(|line| {
-                Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()?)
-            })
+            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())
             .expect("chromedriver says its port");
         // Read to its end, so that it is never held up.
         thread::spawn(move || said.for_each(drop));

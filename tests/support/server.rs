@@ -1,5 +1,7 @@
 //! The real server, on a data folder of its own, and a client that says exactly what a test wants said.
 
+#![allow(clippy::disallowed_methods, reason = "other processes are waited for by the wall clock")]
+
 use crate::support::{Cli, workspace};
 use countersign::clock::Clock;
 use countersign::config::Config;

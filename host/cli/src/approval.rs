@@ -69,6 +69,14 @@ pub enum Approval {
 impl Approval {
     pub async fn run(self, session: &Session) -> Result<Exit> {
         let door = session.door().await?;
+        if let (
+            Approval::Approve { no_resume: true, .. } | Approval::Decline { no_resume: true, .. },
+            Door::There(_),
+        ) = (&self, &door)
+        {
+            let what = "--no-resume is for a folder: a server picks its runs up by itself";
+            return Err(Problem::new(Code::Usage, what).hint("leave out --no-resume").into());
+        }
         match self {
             Approval::List { pending } => {
                 let list = door.approvals(pending).await?;
@@ -157,11 +165,6 @@ async fn decide(
     (verdict, shown, note): (Verdict, Digest, Option<String>),
     no_resume: bool,
 ) -> Result<Exit> {
-    if no_resume && let Door::There(_) = door {
-        let problem =
-            Problem::new(Code::Usage, "--no-resume is for a folder: a server picks its runs up by itself");
-        return Err(problem.hint("leave out --no-resume").into());
-    }
     let mut ran = door.decide(id, verdict, shown, note, no_resume).await?;
     if !no_resume {
         ran = super::intent::stay(door, ran).await?;

@@ -1,10 +1,11 @@
 //! A host behind HTTP. What a server says is hostile until it has been read: answers are bounded, and are of the type that was asked
 //! for, or a refusal with one of our codes, or no answer at all.
 
-use super::output::{IntentShown, Ran};
+use super::output::{IntentShown, Ran, TokenMade};
 use super::{TOKEN, say};
 use countersign::clock::Clock;
 use countersign::intent::Status;
+use countersign::people::Role;
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
 use countersign::store::LIST_MAX;
@@ -13,7 +14,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::error::Error as _;
 use std::io::Read as _;
 use std::net::IpAddr;
@@ -105,6 +106,19 @@ impl Client {
 
     pub fn delete(&self, path: &[&str]) -> Ask<'_> {
         Ask::new(self, Method::DELETE, path)
+    }
+
+    pub fn patch(&self, path: &[&str]) -> Ask<'_> {
+        Ask::new(self, Method::PATCH, path)
+    }
+
+    /// Makes a token for whoever asks; without roles, for all of theirs.
+    pub async fn make_token(&self, label: &str, days: u32, roles: Vec<Role>) -> Result<TokenMade> {
+        let mut body = json!({ "label": label, "days": days });
+        if !roles.is_empty() {
+            body["roles"] = json!(roles);
+        }
+        self.post(&["tokens"]).body(&body).answer().await
     }
 
     /// Waits until a run waits for something or has ended; not for ever.

@@ -3,8 +3,9 @@
 
 use super::client::{Client, gather};
 use super::output::{
-    Agent, Agents, Approval, Approvals, AuditEntry, Changed, IntentRow, IntentShown, Intents, Message,
-    Messages, OutboxMessage, OutboxMessages, Ran, Removed, Sent, SentMessage, Verified,
+    Agent, Agents, Approval, Approvals, AuditEntry, Changed, IntentRow, IntentShown, Intents, Invited,
+    Message, Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, SentMessage,
+    TokenShown, Tokens, Verified,
 };
 use super::run::spinner;
 use countersign::agent::Package;
@@ -14,7 +15,7 @@ use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis, rfc3339};
 use countersign::digest::Digest;
 use countersign::host::{Edit, Host, Install, Order, View, principal};
-use countersign::people::Owner;
+use countersign::people::{Owner, Role, Scope};
 use countersign::refusals::Result;
 use countersign::store::{Only, Page};
 use countersign::tools::messages::Query;
@@ -24,7 +25,7 @@ use std::time::Duration;
 /// The host a verb acts on.
 pub enum Door {
     /// That of a folder.
-    Here(Here),
+    Here(Box<Here>),
     /// That of a server.
     There(Client),
 }
@@ -35,11 +36,17 @@ pub struct Here {
     tenant: String,
     user: String,
     by: String,
+    /// Where people reach its server.
+    origin: String,
 }
 
 impl Here {
-    pub fn new(host: Host, owner: Owner<'_>) -> Here {
-        Here { host, tenant: owner.tenant.into(), user: owner.user.into(), by: principal() }
+    pub fn new(host: Host, owner: Owner<'_>, origin: String) -> Here {
+        Here { host, tenant: owner.tenant.into(), user: owner.user.into(), by: principal(), origin }
+    }
+
+    fn everybody(&self) -> Scope<'_> {
+        Scope { tenant: &self.tenant, user: None }
     }
 
     fn owner(&self) -> Owner<'_> {
@@ -412,6 +419,79 @@ impl Door {
                 Ok(Sent { messages: messages.iter().map(SentMessage::of).collect() })
             }
             Server(server) => server.get(&["sent"]).answer().await,
+        }
+    }
+
+    // People
+
+    pub async fn people(&self) -> Result<People> {
+        match self {
+            Folder(here) => {
+                let people = here.host.people(&here.tenant)?;
+                Ok(People { people: people.iter().map(PersonShown::of).collect() })
+            }
+            Server(server) => server.get(&["people"]).answer().await,
+        }
+    }
+
+    /// Without roles, somebody who is there gets another link, and keeps theirs.
+    pub async fn invite(&self, name: &str, roles: Vec<Role>) -> Result<Invited> {
+        match self {
+            Folder(here) => {
+                let roles = (!roles.is_empty()).then(|| roles.into_iter().collect());
+                let invited = here.host.invite(&here.tenant, name, roles, &here.by).await?;
+                Ok(Invited {
+                    link: format!("{}/join/{}", here.origin, invited.secret.text()),
+                    expires: rfc3339(invited.expires_ms),
+                    name: invited.name,
+                })
+            }
+            Server(server) if roles.is_empty() => server.post(&["people", name, "invitation"]).answer().await,
+            Server(server) => {
+                let body = json!({ "name": name, "roles": roles });
+                server.post(&["people"]).body(&body).answer().await
+            }
+        }
+    }
+
+    pub async fn set_roles(&self, name: &str, roles: Vec<Role>) -> Result<PersonShown> {
+        match self {
+            Folder(here) => {
+                let roles = roles.into_iter().collect();
+                Ok(PersonShown::of(&here.host.set_roles(&here.tenant, name, &roles, &here.by).await?))
+            }
+            Server(server) => server.patch(&["people", name]).body(&json!({ "roles": roles })).answer().await,
+        }
+    }
+
+    pub async fn remove_person(&self, name: &str) -> Result<Removed> {
+        match self {
+            Folder(here) => {
+                here.host.remove_person(&here.tenant, name, &here.by).await?;
+                Ok(Removed { removed: name.into() })
+            }
+            Server(server) => server.delete(&["people", name]).answer().await,
+        }
+    }
+
+    /// Those of everybody in the tenant; at a server, those whoever asks may end.
+    pub async fn tokens(&self) -> Result<Tokens> {
+        match self {
+            Folder(here) => {
+                let tokens = here.host.tokens(here.everybody())?;
+                Ok(Tokens { tokens: tokens.iter().map(TokenShown::of).collect() })
+            }
+            Server(server) => server.get(&["tokens"]).answer().await,
+        }
+    }
+
+    pub async fn revoke_token(&self, id: &str) -> Result<Removed> {
+        match self {
+            Folder(here) => {
+                here.host.revoke_token(here.everybody(), id, &here.by).await?;
+                Ok(Removed { removed: id.into() })
+            }
+            Server(server) => server.delete(&["tokens", id]).answer().await,
         }
     }
 

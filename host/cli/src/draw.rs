@@ -4,6 +4,7 @@ use super::output::{Approval, Ran};
 use countersign::approval::html::Rendered;
 use countersign::approval::{Action, decision::State};
 use countersign::intent::Status;
+use countersign::people::Role;
 use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, is_mark, line, printable, short};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -210,6 +211,11 @@ pub fn card(card: &Value) -> String {
         out += &marked("|", footer);
     }
     out
+}
+
+/// Roles as a list.
+pub fn roles(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Columns with two spaces between them; the last one is not padded. Each row is one line, whatever is in its cells.

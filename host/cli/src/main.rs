@@ -20,16 +20,18 @@ mod mailbox;
 mod new;
 mod outbox;
 mod output;
+mod person;
 mod replay;
 mod run;
 mod serve;
 mod test;
+mod token;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use client::Client;
 use countersign::clock::Clock;
-use countersign::config::{Config, check_user};
+use countersign::config::{Config, Log, check_user};
 use countersign::engine::limits::Limits;
 use countersign::host::{Host, LIST_MAX, Options};
 use countersign::people::{Owner, TENANT};
@@ -139,6 +141,12 @@ enum Verb {
     /// Import mail, list it, list what has left
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
+    /// Say who may sign in at the server of this folder, and what for
+    #[command(subcommand)]
+    Person(person::Person),
+    /// Make, list and end what programs show instead of a password
+    #[command(subcommand)]
+    Token(token::Token),
     /// Show what a component is, could ever do and never can, without installing it
     Inspect(inspect::Inspect),
     /// Look at configuration, database, disk, clock, limits and ways of mail, and say what to do
@@ -158,42 +166,44 @@ enum Verb {
 /// What a verb acts on.
 #[derive(Clone, Copy, PartialEq)]
 enum Acts {
-    /// On a host, in a folder or at a server.
-    OnHost,
-    /// On the data folder itself.
-    OnFolder,
-    /// On files of this machine: no host has a part in it.
-    OnFiles,
-    /// On nothing that could be elsewhere.
-    OnNothing,
+    /// A host, in a folder or at a server.
+    Host,
+    /// The data folder itself.
+    Folder,
+    /// Files of this machine: no host has a part in it.
+    Files,
+    /// Nothing that could be elsewhere.
+    Nothing,
 }
 
 impl Verb {
     /// Its name, where it has to be told, and what it acts on.
     fn acts(&self) -> (&'static str, Acts) {
         match self {
-            Verb::Demo(_) => ("demo", Acts::OnFiles),
-            Verb::New(_) => ("new", Acts::OnFiles),
-            Verb::Test(_) => ("test", Acts::OnFiles),
-            Verb::Build(_) => ("build", Acts::OnFiles),
-            Verb::Inspect(_) => ("inspect", Acts::OnFiles),
-            Verb::Replay(_) => ("replay", Acts::OnFolder),
-            Verb::Doctor => ("doctor", Acts::OnFolder),
-            Verb::Backup(_) => ("backup", Acts::OnFolder),
-            Verb::Restore(_) => ("restore", Acts::OnFolder),
-            Verb::Serve(_) => ("serve", Acts::OnFolder),
-            Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::OnFolder),
-            Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::OnFolder),
-            Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::OnNothing),
-            Verb::Explain(_) => ("explain", Acts::OnNothing),
-            Verb::Wit => ("wit", Acts::OnNothing),
-            Verb::Agent(_) => ("agent", Acts::OnHost),
-            Verb::Outbox(_) => ("outbox", Acts::OnHost),
-            Verb::Audit(_) => ("audit", Acts::OnHost),
-            Verb::Run(_) => ("run", Acts::OnHost),
-            Verb::Approval(_) => ("approval", Acts::OnHost),
-            Verb::Intent(_) => ("intent", Acts::OnHost),
-            Verb::Mailbox(_) => ("mailbox", Acts::OnHost),
+            Verb::Demo(_) => ("demo", Acts::Files),
+            Verb::New(_) => ("new", Acts::Files),
+            Verb::Test(_) => ("test", Acts::Files),
+            Verb::Build(_) => ("build", Acts::Files),
+            Verb::Inspect(_) => ("inspect", Acts::Files),
+            Verb::Replay(_) => ("replay", Acts::Folder),
+            Verb::Doctor => ("doctor", Acts::Folder),
+            Verb::Backup(_) => ("backup", Acts::Folder),
+            Verb::Restore(_) => ("restore", Acts::Folder),
+            Verb::Serve(_) => ("serve", Acts::Folder),
+            Verb::Mailbox(mailbox::Mailbox::Import { .. }) => ("mailbox import", Acts::Folder),
+            Verb::Intent(intent::Intent::Purge { .. }) => ("intent purge", Acts::Folder),
+            Verb::Agent(agent::Agent::Pack { .. }) => ("agent pack", Acts::Nothing),
+            Verb::Explain(_) => ("explain", Acts::Nothing),
+            Verb::Wit => ("wit", Acts::Nothing),
+            Verb::Agent(_) => ("agent", Acts::Host),
+            Verb::Outbox(_) => ("outbox", Acts::Host),
+            Verb::Audit(_) => ("audit", Acts::Host),
+            Verb::Run(_) => ("run", Acts::Host),
+            Verb::Approval(_) => ("approval", Acts::Host),
+            Verb::Intent(_) => ("intent", Acts::Host),
+            Verb::Mailbox(_) => ("mailbox", Acts::Host),
+            Verb::Person(_) => ("person", Acts::Host),
+            Verb::Token(_) => ("token", Acts::Host),
         }
     }
 }
@@ -219,14 +229,14 @@ impl Session {
         let usage = |message: String, hint: &str| Err(Problem::new(Code::Usage, message).hint(hint));
         let (name, acts) = verb.acts();
         match acts {
-            Acts::OnNothing => return Ok(()),
-            Acts::OnFiles if self.is_server_given => {
+            Acts::Nothing => return Ok(()),
+            Acts::Files if self.is_server_given => {
                 let message =
                     format!("`countersign {name}` works on this machine, and --server is for a host");
                 return usage(message, "leave out --server");
             }
-            Acts::OnFiles => return Ok(()),
-            Acts::OnFolder if self.server().is_some() => {
+            Acts::Files => return Ok(()),
+            Acts::Folder if self.server().is_some() => {
                 let hint = match self.is_server_given {
                     true => "run it on the machine of the server, with --data instead of --server",
                     false => "name the folder with --data; COUNTERSIGN_SERVER is set, and names a server",
@@ -236,7 +246,7 @@ impl Session {
                     hint,
                 );
             }
-            Acts::OnFolder | Acts::OnHost => {}
+            Acts::Folder | Acts::Host => {}
         }
         let global = &self.global;
         if self.server().is_none() {
@@ -269,7 +279,12 @@ impl Session {
     async fn door(&self) -> Result<Door> {
         match self.server() {
             Some(server) => Ok(Door::There(Client::new(server, self.global.token_file.as_deref())?)),
-            None => Ok(Door::Here(Here::new(self.host().await?, self.owner()))),
+            None => {
+                let serve = self.config(&self.data()?)?.serve;
+                let host = self.host().await?;
+                let origin = serve.origin(serve.listen);
+                Ok(Door::Here(Box::new(Here::new(host, self.owner(), origin))))
+            }
         }
     }
 
@@ -296,6 +311,20 @@ impl Session {
         match &self.global.data {
             Some(data) => Ok(data.clone()),
             None => Ok(platform()?.data_dir().join("countersign")),
+        }
+    }
+
+    /// How the log is written: as the command line says, or for a server as the operator has set. What cannot be read is told
+    /// by the verb itself.
+    fn log_format(&self, verb: &Verb) -> LogFormat {
+        let configured = || match verb {
+            Verb::Serve(_) => Some(self.config(&self.data().ok()?).ok()?.serve.log),
+            _ => None,
+        };
+        match (self.global.log_format, configured()) {
+            (Some(format), _) => format,
+            (None, Some(Log::Json)) => LogFormat::Json,
+            (None, _) => LogFormat::Text,
         }
     }
 
@@ -459,12 +488,12 @@ fn main() -> ExitCode {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| told.into()))
         .with_writer(std::io::stderr);
-    match cli.global.log_format.unwrap_or(LogFormat::Text) {
+    let session = Session { global: cli.global, is_folder_given, is_server_given };
+    match session.log_format(&cli.verb) {
         LogFormat::Text => log.without_time().init(),
         // Whoever collects it has no other time to go by.
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    let session = Session { global: cli.global, is_folder_given, is_server_given };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(verb(&session, cli.verb)),
@@ -491,6 +520,8 @@ async fn verb(session: &Session, verb: Verb) -> Result<Exit> {
         Verb::Test(test) => test.run(session),
         Verb::Build(build) => build.run(session),
         Verb::Mailbox(mailbox) => mailbox.run(session).await,
+        Verb::Person(person) => person.run(session).await,
+        Verb::Token(token) => token.run(session).await,
         Verb::Inspect(inspect) => inspect.run(session),
         Verb::Doctor => doctor::run(session),
         Verb::Backup(backup) => backup.run(session),

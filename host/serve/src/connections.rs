@@ -101,3 +101,25 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_let_in_when_another_has_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let door = Door(Arc::new(Semaphore::new(1)));
+        let mut clients = Vec::new();
+        let mut come = async || {
+            clients.push(TcpStream::connect(to).await.unwrap());
+            door.accept(listener.accept().await.unwrap().0, ()).await
+        };
+        let first = come().await.unwrap();
+        assert!(come().await.is_err());
+        drop(first);
+        assert!(come().await.is_ok());
+    }
+}

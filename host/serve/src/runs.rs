@@ -129,3 +129,48 @@ impl Runs {
         driven.tasks.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::tests::options;
+
+    fn runs() -> (Runs, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (Runs::new(Arc::new(Host::open(options(folder.path(), true)).unwrap())), folder)
+    }
+
+    #[tokio::test]
+    async fn what_is_driven_is_waited_for_at_the_end_and_then_dropped() {
+        let (runs, _folder) = runs();
+        let (hold, held) = oneshot::channel::<()>();
+        let (inside, mut dropped) = oneshot::channel::<()>();
+        let quick = runs.start("int_1", async { Err(Problem::new(Code::Busy, "a").into()) });
+        assert!(matches!(quick.within(Duration::from_secs(60)).await, Some(Err(Error::Refused(_)))));
+        let slow = runs.start("int_2", async move {
+            let _inside = inside;
+            let _ = held.await;
+            Err(Problem::new(Code::Busy, "b").into())
+        });
+        assert_eq!(runs.end(Duration::ZERO).await, 1);
+        assert!(slow.within(Duration::from_secs(60)).await.is_none());
+        assert!(dropped.try_recv().is_err());
+        drop(hold);
+        assert_eq!(runs.end(Duration::from_secs(60)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_driven_is_not_picked_up_once_more() {
+        let (runs, _folder) = runs();
+        let place = |intent: &str| Place { tenant: "main".into(), user: "ada".into(), intent: intent.into() };
+        let (_hold, held) = oneshot::channel::<()>();
+        runs.start("int_1", async move {
+            let _ = held.await;
+            Err(Problem::new(Code::Busy, "b").into())
+        });
+        runs.pick_up(vec![place("int_1"), place("int_2")]);
+        let driven: Vec<_> = runs.lock().tasks.values().map(|(intent, _)| intent.clone()).collect();
+        assert_eq!(driven.iter().collect::<HashSet<_>>().len(), driven.len(), "{driven:?}");
+        assert_eq!(driven.len(), 2);
+    }
+}

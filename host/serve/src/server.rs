@@ -229,3 +229,90 @@ async fn reloads(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problems::Refused;
+    use crate::http::tests::{AGENT, component, options};
+    use countersign::clock::Clock;
+    use countersign::desk::Desk;
+    use countersign::host::{Install, Order};
+    use countersign::intent::Status;
+    use countersign::people::{Person, Role};
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::sync::Mutex;
+    use tokio::sync::oneshot;
+
+    fn at(listen: &str, folder: &std::path::Path) -> (Options, Arc<Mutex<Vec<String>>>) {
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = said.clone();
+        let mut config = Config::default();
+        config.serve.listen = listen.parse().unwrap();
+        let options = Options {
+            host: host::Options { config, clock: Arc::new(Clock::system()), ..options(folder, true) },
+            reload: Box::new(|| Ok(Config::default())),
+            say: Box::new(move |text| kept.lock().unwrap().push(text.to_owned())),
+        };
+        (options, said)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_says_where_it_is_picks_up_what_was_interrupted_and_goes_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let (options, said) = at("127.0.0.1:0", folder.path());
+        let server = Server::bind(options).unwrap();
+        let to = server.address();
+        server.announce().await.unwrap();
+        let link = {
+            let said = said.lock().unwrap();
+            assert_eq!(said[0], format!("Listening on http://{to}"));
+            said[1].strip_prefix(&format!("First sign-in: http://{to}/join/")).unwrap().to_owned()
+        };
+        let app = server.app().clone();
+        assert_eq!(app.host().invited(&link).unwrap().name, FIRST);
+
+        let roles = Role::ALL.into_iter().collect();
+        let person = Person { tenant: "main".into(), name: "ada".into(), roles, through: "browser".into() };
+        let desk = Desk::new(app.host().clone(), person);
+        desk.install(component(), Install::default()).await.unwrap();
+        let (agent, action) = (AGENT.into(), "nothing".into());
+        let order = Order { agent, action, parameters: Default::default(), text: None, retry_of: None };
+        let intent = desk.submit(order, None).await.unwrap().intent;
+
+        let (stop, stopped) = oneshot::channel::<()>();
+        let run = tokio::spawn(server.run(async move { drop(stopped.await) }));
+        let mut changes = app.host().changes();
+        for _ in 0..60 {
+            if desk.show(&intent).unwrap().intent.status == Status::Done {
+                break;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
+        }
+        assert_eq!(desk.show(&intent).unwrap().intent.status, Status::Done);
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(to).unwrap();
+            write!(stream, "GET /healthz HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
+        stop.send(()).unwrap();
+        run.await.unwrap().unwrap();
+        assert!(TcpStream::connect(to).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_others_could_reach_in_the_clear_is_not_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let (options, _) = at("0.0.0.0:0", folder.path());
+        let refused = Server::bind(options).err().map(|error| Refused::from(error).problem.code);
+        assert_eq!(refused, Some(Code::ConfigInvalid));
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (options, _) = at(&taken.local_addr().unwrap().to_string(), folder.path());
+        assert!(Server::bind(options).is_err());
+    }
+}

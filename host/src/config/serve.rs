@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How many runs a server can be told to execute at a time.
-pub const RUNS_MAX: u16 = 1024;
+pub const RUNS_MAX: u16 = 64;
 /// How many requests a minute each session or token can be allowed.
 pub const REQUESTS_PER_MINUTE_MAX: u16 = 60_000;
 /// The longest a server can be told to wait for what is on its way when it ends.

@@ -167,11 +167,12 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Under its name it is not here any more.
-        let _ = std::fs::remove_file(&self.path);
-        let mut journal = self.path.clone().into_os_string();
-        journal.push("-journal");
-        let _ = std::fs::remove_file(journal);
+        // Under its name it is not here any more. SQLite may have been stopped with files of its own beside it.
+        for beside in ["", "-journal", "-wal", "-shm"] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(beside);
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

@@ -37,13 +37,7 @@ const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// How many names a finding lists.
 const LISTED_MAX: usize = 10;
 /// File systems on which the locks and the log of SQLite cannot be relied on, as `statfs` numbers them.
-const NETWORKS: [(i64, &str); 5] = [
-    (0x6969, "NFS"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB"),
-    (0x0102_1997, "9P"),
-    (0x6573_5546, "FUSE"),
-];
+const NETWORKS: [(i64, &str); 3] = [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0xfe53_4d42, "SMB")];
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +88,7 @@ pub fn examine(
     config: &Result<Config, Problem>,
     clock: &Clock,
 ) -> Vec<Finding> {
+    let data = &std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     let mut found = Findings::default();
     configuration(&mut found, file, config);
     let is_there = folder(&mut found, data);
@@ -251,7 +246,7 @@ fn disk(found: &mut Findings, data: &Path, is_there: bool) {
             found.warn(about, format!("how much room there is cannot be told: {error}"), "run `df`")
         }
         Ok(room) => {
-            let free = room.blocks_available() as u64 * room.fragment_size() as u64;
+            let free = room.blocks_available() * room.fragment_size();
             let text = format!("{} free", size(free));
             match free {
                 free if free < ROOM.1 => {
@@ -263,8 +258,7 @@ fn disk(found: &mut Findings, data: &Path, is_there: bool) {
         }
     }
     if let Ok(kind) = nix::sys::statfs::statfs(place)
-        && let Some((_, name)) =
-            NETWORKS.iter().find(|(number, _)| *number == kind.filesystem_type().0 as i64)
+        && let Some((_, name)) = NETWORKS.iter().find(|(number, _)| *number == kind.filesystem_type().0)
     {
         let text = format!("the data folder is on {name}, which cannot be relied on to lock and to sync");
         found.bad(about, text, "move the data folder to a local disk");
@@ -646,5 +640,18 @@ mod tests {
         ] {
             assert_eq!(size(bytes), told);
         }
+    }
+
+    #[test]
+    fn a_clock_behind_what_the_host_has_seen_is_told_and_one_that_was_never_set_is_bad() {
+        let said = |now: Millis, latest_ms: Option<Millis>| {
+            let mut found = Findings::default();
+            time(&mut found, &Clock::virtual_at(now, 0), latest_ms);
+            found.0[0].health
+        };
+        assert_eq!(said(BUILT_MS, None), Health::Ok);
+        assert_eq!(said(BUILT_MS, Some(BUILT_MS + BEHIND_MS_MAX)), Health::Ok);
+        assert_eq!(said(BUILT_MS, Some(BUILT_MS + BEHIND_MS_MAX + 1)), Health::Warn);
+        assert_eq!(said(BUILT_MS - 1, None), Health::Bad);
     }
 }

@@ -9,7 +9,8 @@ use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::refusals::{Code, Problem, Result};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
 
 /// An agent as listed: what is installed, and what one user has granted it.
 #[derive(Clone, Debug)]
@@ -18,6 +19,28 @@ pub struct AgentRow {
     pub installed: Installed,
     /// What the user has granted to this digest.
     pub grants: BTreeSet<Capability>,
+}
+
+/// How many manifests are remembered.
+const MANIFESTS: usize = 128;
+
+/// Manifests by the digest of their component, each with the component's size. The digest covers both, so they never change; on disk
+/// they lie behind the component, every page of which would have to be read to come to them.
+#[derive(Default)]
+pub(super) struct Manifests(Mutex<HashMap<Digest, (Manifest, u64)>>);
+
+impl Manifests {
+    fn get(&self, digest: Digest) -> Option<(Manifest, u64)> {
+        self.0.lock().expect("no holder panics").get(&digest).cloned()
+    }
+
+    fn keep(&self, digest: Digest, manifest: &Manifest, bytes: u64) {
+        let mut kept = self.0.lock().expect("no holder panics");
+        if kept.len() >= MANIFESTS {
+            kept.clear();
+        }
+        kept.insert(digest, (manifest.clone(), bytes));
+    }
 }
 
 impl Store {
@@ -77,9 +100,26 @@ impl Store {
     /// `UNKNOWN_ID`.
     pub fn agent(&self, tenant: &str, user: &str, id: &str) -> Result<AgentRow> {
         self.read(|db| {
-            let sql = format!("{SELECT} WHERE tenant = ?1 AND id = ?2");
-            let installed =
-                db.query_row(&sql, [tenant, id], installed).optional()?.ok_or_else(|| unknown(id))?;
+            let sql = "SELECT digest, installed_ms, installed_by FROM agent WHERE tenant = ?1 AND id = ?2";
+            let mut statement = db.prepare_cached(sql)?;
+            let known = |row: &Row<'_>| {
+                let digest = Digest(row.get(0)?);
+                let Some((manifest, bytes)) = self.manifests.get(digest) else { return Ok(None) };
+                let (installed_ms, installed_by) = (row.get(1)?, row.get(2)?);
+                Ok(Some(Installed { manifest, digest, bytes, installed_ms, installed_by }))
+            };
+            let installed = match statement.query_row([tenant, id], known).optional()? {
+                Some(Some(known)) => known,
+                // In one statement: what is installed may be replaced meanwhile.
+                Some(None) => {
+                    let sql = format!("{SELECT} WHERE tenant = ?1 AND id = ?2");
+                    let found = db.prepare_cached(&sql)?.query_row([tenant, id], installed).optional()?;
+                    let found = found.ok_or_else(|| unknown(id))?;
+                    self.manifests.keep(found.digest, &found.manifest, found.bytes);
+                    found
+                }
+                None => return Err(unknown(id).into()),
+            };
             Ok(AgentRow {
                 grants: grants(db, tenant, user, &installed.manifest, installed.digest)?,
                 installed,
@@ -226,9 +266,17 @@ impl Store {
         digest: Digest,
     ) -> Result<(BTreeSet<Capability>, Scopes)> {
         self.read(|db| {
-            let sql = "SELECT manifest FROM component WHERE digest = ?1";
-            let manifest: Manifest =
-                db.prepare_cached(sql)?.query_row([digest.0], |row| json(&row.get::<_, String>(0)?))?;
+            let manifest = match self.manifests.get(digest) {
+                Some((manifest, _)) => manifest,
+                None => {
+                    let sql = "SELECT manifest, length(bytes) FROM component WHERE digest = ?1";
+                    let (manifest, bytes) = db.prepare_cached(sql)?.query_row([digest.0], |row| {
+                        Ok((json::<Manifest>(&row.get::<_, String>(0)?)?, row.get::<_, i64>(1)? as u64))
+                    })?;
+                    self.manifests.keep(digest, &manifest, bytes);
+                    manifest
+                }
+            };
             debug_assert_eq!(manifest.id, agent);
             Ok((grants(db, tenant, user, &manifest, digest)?, manifest.scopes))
         })

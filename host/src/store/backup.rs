@@ -246,3 +246,100 @@ fn no_backup(error: Error) -> Error {
         error => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intent::Status;
+    use crate::journal::Answer;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_copy_is_of_one_moment_whoever_writes_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("countersign.db")).unwrap();
+        // More than is copied in one step, so that there is a meanwhile.
+        let write = |key: i64, bytes: usize| {
+            let body = "x".repeat(bytes);
+            block_on(store.write(move |db| {
+                db.execute("INSERT INTO large VALUES (?1, ?2)", params![vec![key as u8; 32], body])?;
+                Ok(db.execute("UPDATE meta SET value = ?1 WHERE key = 'latest_ms'", [key])?)
+            }))
+            .unwrap();
+        };
+        write(1, 6 << 20);
+        let (mut steps, copy) = (0, folder.path().join("copy"));
+        std::fs::File::create_new(&copy).unwrap();
+        store
+            .backup(&copy, 7, |done, of| {
+                assert!(done < of);
+                steps += 1;
+                write(1 + steps, 1000);
+            })
+            .unwrap();
+        assert!(steps > 0, "nothing was written meanwhile");
+        let copy = Connection::open(&copy).unwrap();
+        let rows: i64 = copy.query_row("SELECT count(*) FROM large", [], |row| row.get(0)).unwrap();
+        let latest: i64 =
+            copy.query_row("SELECT value FROM meta WHERE key = 'latest_ms'", [], |row| row.get(0)).unwrap();
+        assert_eq!((rows, latest), (1, 1));
+    }
+
+    /// A store with a message in this state, whose run waits for it.
+    fn sending(path: &Path, state: &str) {
+        let store = Store::open(path).unwrap();
+        let rows = format!(
+            "INSERT INTO intent (seq, id, tenant, user, agent, digest, action, parameters, run, seed, submitted_ms, \
+             host_version, status, generation, fuel, log, updated_ms) \
+             VALUES (1, 'int_1', 'main', 'local', 'mailer', zeroblob(32), 'a', '{{}}', 1, zeroblob(32), 0, '0', 'sending', 1, 0, '', 0); \
+             INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
+             due_ms, number, request, answer) \
+             VALUES ('appr_1', 1, 'main', 'local', '{state}', 'm', x'00', x'00', 0, 1, 0, 0, '{{}}', '{{}}'); \
+             INSERT INTO session VALUES (zeroblob(32), 'main', 'ada', 0, 0, 9); \
+             INSERT INTO invitation VALUES (zeroblob(32), 'main', 'ada', 0, 9)"
+        );
+        store.read(|db| Ok(db.execute_batch(&rows)?)).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_waited_for_its_message_hears_that_nobody_knows_and_nobody_is_signed_in() {
+        for state in ["queued", "attempting"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("countersign.db");
+            sending(&path, state);
+            let restored = restore(&path, "me", 5).unwrap();
+            assert_eq!(restored.uncertain, ["appr_1"]);
+            let store = Store::open(&path).unwrap();
+            let (seq, intent) = store.intent("local", "int_1").unwrap();
+            assert_eq!(intent.status, Status::Running);
+            let heard = store.journal(seq).unwrap().pop().unwrap().answer;
+            let Answer::Refused(refusal) = heard else { panic!("{heard:?}") };
+            assert_eq!(refusal.details.unwrap()["outcome"], "uncertain");
+            let left = "SELECT (SELECT count(*) FROM session) + (SELECT count(*) FROM invitation)";
+            assert_eq!(store.read(|db| Ok(db.query_row(left, [], |row| row.get::<_, i64>(0))?)).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn what_could_act_when_it_is_read_is_refused() {
+        for sql in [
+            "CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM audit; END",
+            "CREATE VIEW v AS SELECT 1",
+            "PRAGMA user_version = 0",
+            "DROP TABLE audit",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("countersign.db");
+            drop(Store::open(&path).unwrap());
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+            let refused = restore(&path, "me", 5).unwrap_err();
+            assert!(
+                matches!(refused, Error::Refused(problem) if problem.code == Code::BackupUnusable),
+                "{sql}"
+            );
+        }
+    }
+}

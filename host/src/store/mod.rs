@@ -56,6 +56,7 @@ pub struct Store {
     place: At,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
+    manifests: agents::Manifests,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +90,7 @@ impl Store {
             place,
             writer: Writer::start(connection).map_err(anyhow::Error::from)?,
             readers: Mutex::default(),
+            manifests: agents::Manifests::default(),
         })
     }
 

@@ -13,7 +13,7 @@ mod people;
 pub mod problems;
 mod table;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use crate::inbox::{self, Inbox};
 use crate::runs::Runs;

@@ -104,7 +104,8 @@ impl Told {
             if now != self.seen {
                 self.seen = now;
                 tokio::time::sleep(PAUSE).await;
-                return Some((Ok(Event::default().event("change").data("")), self));
+                // An event without data is none.
+                return Some((Ok(Event::default().event("change").data("look")), self));
             }
             tokio::select! {
                 changed = self.changes.changed() => { changed.ok()?; tokio::time::sleep(PAUSE).await; }

@@ -371,7 +371,7 @@ async fn every_place_of_the_menu_can_be_looked_at_while_nothing_is_there() {
 #[tokio::test]
 async fn only_the_form_that_was_shown_decides() {
     let house = House::new();
-    let session = house.owner().await;
+    let session = house.enter("main", "ann", &[Role::Approver]).await;
     let other = house.enter("main", "bob", &[Role::Approver]).await;
     house.install().await;
     let (one, two) = (house.ask("one").await, house.ask("two").await);
@@ -471,8 +471,22 @@ async fn only_the_form_that_was_shown_decides() {
     let told = house.post(&path, &other, &digest, &[]).await;
     assert_eq!(told.status, StatusCode::CONFLICT);
     told.has("Already decided");
-    told.has("<bdi>owner</bdi>");
+    told.has("<bdi>ann</bdi>");
     assert_eq!(house.sent(), 1);
+}
+
+#[tokio::test]
+async fn who_installed_an_agent_is_told_that_another_approver_decides() {
+    let house = House::new();
+    let session = house.owner().await;
+    house.enter("main", "bob", &[Role::Approver]).await;
+    house.install().await;
+    let asked = house.ask("one").await.approval;
+    let path = format!("/approvals/{}/approve", asked.id);
+    let told = house.post(&path, &session, &asked.digest.to_string(), &[]).await;
+    assert_eq!(told.status, StatusCode::FORBIDDEN);
+    told.has("Somebody else has to decide this");
+    assert_eq!(house.state(&asked.id), "pending");
 }
 
 #[tokio::test]
@@ -686,7 +700,7 @@ async fn an_agent_is_installed_granted_revoked_and_removed() {
             out.extend_from_slice(b"\r\n");
             out
         };
-        let mut parts = vec![
+        let mut parts = [
             part("csrf", "", proof.as_bytes()),
             part("component", "; filename=\"a.wasm\"", &component()),
             part("manifest", "; filename=\"agent.json\"", manifest.as_bytes()),
@@ -821,7 +835,8 @@ async fn a_page_is_told_how_many_wait_as_soon_as_it_changes_and_until_the_end() 
     assert_eq!(first, "event: pending\ndata: 0\n\n");
     house.ask("one").await;
     let mut heard = String::new();
-    while !heard.contains("event: pending\ndata: 1\n\n") {
+    while !(heard.contains("event: pending\ndata: 1\n\n") && heard.contains("event: change\ndata: look\n\n"))
+    {
         heard += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
     }
     house.close.send_replace(true);

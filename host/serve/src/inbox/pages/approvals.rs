@@ -245,6 +245,7 @@ fn flags(approval: &Approval) -> Markup {
 fn name(flag: Flag) -> &'static str {
     match flag {
         Flag::Question => "Question",
+        Flag::Restored => "Restored",
         Flag::Hold => "Message not known yet",
         Flag::Declared => "Declared message",
         Flag::Edited => "Changed by a person",
@@ -265,7 +266,6 @@ fn name(flag: Flag) -> &'static str {
         Flag::PreviewGap => "Gap to the preview",
         Flag::PreviewDiffers => "Another preview",
         Flag::WordsDiffer => "Another account",
-        Flag::Restored => "From a backup",
     }
 }
 
@@ -326,7 +326,7 @@ pub fn letter(
 fn words(approval: &Approval) -> Markup {
     let says = &approval.agent_says;
     html! {
-        aside.says aria-labelledby="says" {
+        section.says aria-labelledby="says" {
             h2 #says { "The agent says" }
             p.quiet { "These are words of " (text::say(&approval.agent)) ". They decide nothing." }
             blockquote {

@@ -8,6 +8,7 @@ use countersign::agent::Manifest;
 use countersign::approval::decision::State;
 use countersign::intent::Status;
 use countersign::people::Deed;
+use countersign::printable::{line, printable};
 use countersign::refusals::Code;
 use maud::{Markup, html};
 
@@ -62,7 +63,7 @@ pub fn list(viewer: &Viewer, list: &List<'_>) -> Page {
                 select #agent name="agent" {
                     option value="" { "any" }
                     @for agent in list.agents {
-                        option value=(agent) selected[list.agent == Some(agent.as_str())] { (countersign::printable::line(agent)) }
+                        option value=(agent) selected[list.agent == Some(agent.as_str())] { (line(agent)) }
                     }
                 }
             }
@@ -312,7 +313,7 @@ pub fn new(viewer: &Viewer, new: &New<'_>) -> Page {
             @if free {
                 p.field {
                     label for="action" { "Action " span.quiet { "(required)" } }
-                    input #action type="text" name="action" value=(countersign::printable::line(action.unwrap_or_default())) required autocomplete="off";
+                    input #action type="text" name="action" value=(line(action.unwrap_or_default())) required autocomplete="off";
                 }
             } @else {
                 input type="hidden" name="action" value=(action.unwrap_or_default());
@@ -322,7 +323,7 @@ pub fn new(viewer: &Viewer, new: &New<'_>) -> Page {
             (parameters::fields(schema, typed))
             p.field {
                 label for="text" { "Text " span.quiet { "(optional: what you want to say beside)" } }
-                textarea #text name="text" rows="2" { "\n" (typed.get("text").map_or("", String::as_str)) }
+                textarea #text name="text" rows="2" { "\n" (printable(typed.get("text").map_or("", String::as_str))) }
             }
             button.yes type="submit" { "Submit" }
         }))

@@ -4,6 +4,7 @@
 //! before the agent hears of it.
 
 use super::text;
+use countersign::printable::{ascii, printable, short};
 use maud::{Markup, html};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -101,7 +102,7 @@ pub fn fields(schema: Option<&Value>, typed: &Typed) -> Markup {
             p.field {
                 label for="parameters" { "Parameters " span.quiet { "(a JSON object; may stay empty)" } }
                 textarea #parameters name=(WHOLE) rows="6" spellcheck="false" {
-                    "\n" (typed.get(WHOLE).map_or("", String::as_str))
+                    "\n" (ascii(typed.get(WHOLE).map_or("", String::as_str)))
                 }
             }
         };
@@ -127,7 +128,8 @@ fn one(parameter: &Parameter<'_>, number: usize, typed: Option<&str>) -> Markup 
         }
         (None, other) => other.to_string(),
     };
-    let shown = countersign::printable::printable(&value);
+    // What is seen is what is sent: where something hides, its escape is. JSON has escapes of its own, which read the same.
+    let shown = if matches!(kind, Kind::Json) { ascii(&value) } else { printable(&value) };
     let number_of = |bound: &str| schema[bound].as_f64().map(|bound| bound.to_string());
     let hint = hint(schema, kind);
     let described = Some(about.as_str()).filter(|_| !hint.is_empty() || schema["description"].is_string());
@@ -193,7 +195,7 @@ fn one(parameter: &Parameter<'_>, number: usize, typed: Option<&str>) -> Markup 
 /// A choice as an option shows it: `<option>` has room for text alone.
 fn text_of(choice: &Value) -> String {
     match choice {
-        Value::String(text) => countersign::printable::short(text, 200),
+        Value::String(text) => short(text, 200),
         other => other.to_string(),
     }
 }

@@ -129,13 +129,13 @@ fn everybody(viewer: &Viewer, people: &[PersonRow]) -> Markup {
         section aria-labelledby="people" {
             h2 #people { "Who may sign in" }
             ul.rows {
-                @for person in people {
+                @for (number, person) in people.iter().enumerate() {
                     @let path = format!("/people/{}", text::part(&person.name));
                     li { div {
                         h3 { (text::say(&person.name)) }
                         p { (roles(&person.roles)) @if !person.joined { " " span.badge { "has not chosen a password yet" } } }
                         p.quiet { "Added " (text::time(&person.added)) " by " (text::say(countersign::people::who(&person.added_by))) "." }
-                        details id={ "change-" (person.name) } {
+                        details id={ "change-" (number) } {
                             summary { "Change" span.unseen { " " (text::say(&person.name)) } }
                             (viewer.form(&format!("{path}/roles"), "", html! {
                                 (choice_of_roles("Roles", &person.roles, &Role::ALL))

@@ -425,7 +425,9 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
         expires: AT.into(),
         used: None,
     };
-    for secret in [people::Secret::Token(p), people::Secret::Link { name: p, link: p, expires: AT }] {
+    for secret in
+        [people::Secret::Token("cs_1"), people::Secret::Link { name: p, link: "/join/1", expires: AT }]
+    {
         let page = people::People {
             people: Some(std::slice::from_ref(&person)),
             tokens: &[token("ann"), token(p)],
@@ -463,12 +465,30 @@ fn no_tag_and_no_attribute_comes_from_anybody_else() {
     }
 }
 
+/// What of a document people see, or hear read out: without what only forms carry back, which has to stay as it is.
+fn seen(html: &str) -> String {
+    let mut out = String::new();
+    for part in html.split_inclusive('>') {
+        let (text, tag) = part.split_at(part.find('<').unwrap_or(part.len()));
+        out += text;
+        let mut rest = tag;
+        let carried = tag.starts_with("<input type=\"hidden\"") || tag.starts_with("<option");
+        for (name, is_carried) in [(" value=\"", carried), (" name=\"", true)] {
+            if is_carried && let Some(at) = rest.find(name) {
+                out += &rest[..at];
+                rest = rest[at + name.len()..].split_once('"').unwrap().1;
+            }
+        }
+        out += rest;
+    }
+    out
+}
+
 #[test]
 fn what_acts_or_hides_is_on_no_page() {
     let hostile = "a\u{202e}b\u{200b}c\u{1b}[2Jd\u{e0041}e\u{feff}f\u{85}g";
     for (name, html) in all(hostile) {
-        let found: Vec<char> = hidden(&html).collect();
-        assert!(found.is_empty(), "{name}: {found:?}");
+        assert_eq!(hidden(&seen(&html)).next(), None, "{name}");
     }
 }
 
