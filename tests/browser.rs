@@ -203,7 +203,7 @@ fn the_whole_way_to_a_signature_needs_a_keyboard_alone() {
     browser.leave(|| browser.key(ENTER));
     browser.is_at(&path);
     // What can be opened is opened by the keyboard, too.
-    browser.tab_to("DisclosureTriangle", "Edit");
+    browser.tab_to("summary", "Edit");
     browser.key(SPACE);
     browser.find("textbox", "Subject");
     browser.open(&server, &path);
@@ -229,7 +229,7 @@ fn declining_with_a_note_and_editing_and_taking_back() {
     browser.picture("approvals");
 
     browser.open(&server, &path);
-    browser.fill("Note (optional, kept in the record)", "The numbers are of last week.");
+    browser.fill("Note", "The numbers are of last week.");
     browser.submit("Decline");
     browser.reads("The numbers are of last week.");
     browser.axe();
@@ -245,7 +245,7 @@ fn declining_with_a_note_and_editing_and_taking_back() {
     browser.follow("Next");
     browser.is_at(&edited_path);
     let before = office.approval(&edited).approval.digest;
-    browser.click("DisclosureTriangle", "Edit");
+    browser.click("summary", "Edit");
     browser.axe();
     browser.fill("Subject", "Report, corrected");
     browser.fill("Body", "The numbers are in, all of them.\n");
@@ -366,10 +366,11 @@ fn what_waits_is_counted_while_one_looks_on() {
     // Somebody else decides; the page of whoever looks on says so by itself.
     browser.open(&server, &path);
     let id = path.rsplit('/').next().unwrap();
-    let digest = office.approval(id).approval.digest;
-    let everybody = Scope { tenant: TENANT, user: None };
-    let no = countersign::approval::Verdict::Decline;
-    office.beside.wait(office.beside.host.decide(everybody, id, no, digest, "paul/browser", None)).unwrap();
+    let no = json!({ "verdict": "decline", "digest": office.approval(id).approval.digest.to_string() });
+    server.api(200, &office.paul.token, "POST", &format!("/v1/approvals/{id}/decision"), Some(&no));
+    browser.reads("This has been decided");
+    browser.axe();
+    browser.follow("Look again");
     browser.reads("by paul at");
     assert!(!browser.has("button", "Sign and send"));
     browser.until("one in the title", || browser.title().starts_with("(1) Approval"));
@@ -387,7 +388,7 @@ fn people_are_invited_use_tokens_and_lose_what_is_taken_from_them() {
     browser.axe();
     browser.picture("people");
     browser.fill("Name", "nadia");
-    browser.click("checkbox", "auditor");
+    browser.click("checkbox", "auditor: reads what was decided and what has left");
     browser.submit("Invite");
     let link = browser.value("Link");
     assert!(link.starts_with(&server.url("/join/")), "{link}");
@@ -417,7 +418,7 @@ fn people_are_invited_use_tokens_and_lose_what_is_taken_from_them() {
     theirs.axe();
     // Whoever is removed is out at once.
     browser.follow("People");
-    browser.click("DisclosureTriangle", "Change nadia");
+    browser.click("summary", "Change nadia");
     browser.axe();
     browser.submit_in("Remove", "nadia");
     theirs.open(&server, &path);

@@ -21,9 +21,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many intents where nobody says.
-const INTENTS: usize = 240;
+const INTENTS: usize = 1_000;
 /// How often the server is killed where nobody says.
-const KILLS: usize = 3;
+const KILLS: usize = 5;
 /// How many of them ask for a message, which is approved and sent: as many as one agent may have pending.
 const LETTERS: usize = PENDING_PER_AGENT_MAX as usize;
 /// How many are asking at any moment, at most.

@@ -108,9 +108,11 @@ fn hostile_agent(number: usize, texts: &[String]) -> Vec<u8> {
 
 /// A script that says this text wherever it can say anything, and is asked about on the way.
 fn hostile_script(number: usize, text: &str) -> Value {
-    let message = json!({ "to": ["team@example.com"], "subject": text, "body": text });
+    // A subject is one line, told or sent.
+    let subject = text.replace(char::is_control, " ");
+    let message = json!({ "to": ["team@example.com"], "subject": subject, "body": text });
     let details = json!({
-        "to": [text], "subject": text, "body": text, "preview": text, text: text, "list": [text, { text: [text] }]
+        "to": [text], "subject": subject, "body": text, "preview": text, text: text, "list": [text, { text: [text] }]
     });
     let ask = json!({ "action": cut(text, 64), "title": text, "description": text, "details": details });
     let mut steps = vec![

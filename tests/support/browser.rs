@@ -189,10 +189,12 @@ impl Browser {
     // ---- What is on the page -----------------------------------------------------------------------------------------------
 
     /// The elements of this role and name, as a screen reader is told, of those that are shown.
+    /// What is said of a field in brackets need not be named. What opens and closes is a `summary`: there is no role for it.
     fn all(&self, role: &str, name: &str) -> Vec<Element> {
         const SCRIPT: &str = "const [role, name] = arguments; \
-            return [...document.querySelectorAll('body *')].filter(e => e.computedRole === role \
-                && e.computedName.replace(/\\s+/g, ' ').trim() === name && e.checkVisibility());";
+            const said = e => e.computedName.replace(/\\s+/g, ' ').trim(); \
+            return [...document.querySelectorAll('body *')].filter(e => (e.computedRole || e.localName) === role \
+                && (said(e) === name || said(e).split(' (')[0] === name) && e.checkVisibility());";
         let found = self.try_run(SCRIPT, &[role.into(), name.into()]).unwrap_or_default();
         let ids = found.as_array().into_iter().flatten().filter_map(|one| one[ELEMENT].as_str());
         ids.map(|id| Element(id.to_owned())).collect()
@@ -348,7 +350,7 @@ impl Browser {
         const SCRIPT: &str = "const e = document.activeElement; if (!e || e === document.body) return null; \
             const style = getComputedStyle(e), box = e.getBoundingClientRect(); \
             const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1 || style.boxShadow !== 'none'; \
-            return [e.computedRole, e.computedName.replace(/\\s+/g, ' ').trim(), seen && box.width > 1 && box.height > 1];";
+            return [e.computedRole || e.localName, e.computedName.replace(/\\s+/g, ' ').trim(), seen && box.width > 1 && box.height > 1];";
         self.find(role, name);
         let mut on_the_way = Vec::new();
         for _ in 0..TABS_MAX {

@@ -200,11 +200,18 @@ impl Request {
         stream.set_nodelay(true)?;
         // A server may refuse before it has read everything, and then say so: what it said counts.
         let wrote = stream.write_all(&self.bytes(port));
-        let mut bytes = Vec::new();
-        let read = stream.read_to_end(&mut bytes);
-        match Reply::parse(&bytes) {
-            Some(reply) => Ok(reply),
-            None => Err(wrote.and(read.map(drop)).err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
+        let (mut bytes, mut piece) = (Vec::new(), vec![0; 1 << 16]);
+        loop {
+            let read = stream.read(&mut piece);
+            let length = *read.as_ref().unwrap_or(&0);
+            bytes.extend(&piece[..length]);
+            // Not every server closes the connection when it is asked to.
+            if let Some(reply) = Reply::parse(&bytes, self.method == "HEAD", length == 0) {
+                return Ok(reply);
+            }
+            if length == 0 {
+                return Err(wrote.and(read.map(drop)).err().unwrap_or(io::ErrorKind::UnexpectedEof.into()));
+            }
         }
     }
 
@@ -249,25 +256,25 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn parse(bytes: &[u8]) -> Option<Reply> {
+    /// The reply these bytes are, once all of it is there; `over` where nothing follows them.
+    fn parse(bytes: &[u8], is_head: bool, over: bool) -> Option<Reply> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let head = std::str::from_utf8(&bytes[..end]).ok()?;
+        let (head, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 4..]);
         let mut lines = head.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let headers: Vec<_> = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let mut reply = Reply { status, headers, body: bytes[end + 4..].to_vec() };
-        if reply.header("transfer-encoding").is_some() {
-            reply.body = unchunked(&reply.body)?;
-        } else if let Some(length) =
-            reply.header("content-length").and_then(|length| length.parse::<usize>().ok())
-            && reply.body.len() < length
-            && !reply.body.is_empty()
-        {
-            return None;
-        }
+        let mut reply = Reply { status, headers, body: Vec::new() };
+        let length = reply.header("content-length").map(|length| length.parse::<usize>());
+        reply.body = match length {
+            _ if is_head || status == 204 || status == 304 => Vec::new(),
+            _ if reply.header("transfer-encoding").is_some() => unchunked(body)?,
+            Some(length) => body.get(..length.ok()?)?.to_vec(),
+            None if over => body.to_vec(),
+            None => return None,
+        };
         Some(reply)
     }
 

@@ -45,10 +45,15 @@ pub fn behind(router: Router<Arc<App>>, app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn no_such_path(uri: Uri) -> Refused {
+async fn no_such_path(headers: HeaderMap, uri: Uri) -> Response {
     let message = format!("there is nothing at {}", short(uri.path(), 100));
-    let problem = Problem::new(Code::UnknownId, message).hint("/docs lists what there is");
-    Refused::of_http(StatusCode::NOT_FOUND, problem)
+    let problem = Problem::new(Code::UnknownId, message);
+    // A person reads a page, and a program a document.
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") && !uri.path().starts_with("/v1/") {
+        return crate::inbox::gate::told(problem.hint("the menu leads to what there is"));
+    }
+    Refused::of_http(StatusCode::NOT_FOUND, problem.hint("/docs lists what there is")).into_response()
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> Refused {

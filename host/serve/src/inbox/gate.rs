@@ -171,6 +171,11 @@ fn document(status: StatusCode, html: String) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
 }
 
+/// A page that says what is wrong, to nobody in particular.
+pub fn told(problem: Problem) -> Response {
+    finish(Refused::from(problem).into_response(), None)
+}
+
 /// What every answer carries.
 pub fn guard(headers: &mut HeaderMap) {
     for (name, value) in [
