@@ -455,7 +455,7 @@ fn a_folder_that_is_named_goes_before_a_server_that_is_set() {
 /// A document with every string in it replaced by one that forges a line and acts on the terminal, but for what is one of a few words.
 fn hostile(document: &Value) -> Value {
     let words =
-        ["state", "status", "binding", "bodyKind", "kind", "capability", "capabilities", "granted", "next"];
+        ["state", "status", "binding", "bodyKind", "kind", "capability", "capabilities", "granted", "next", "flag", "verdict"];
     match document {
         Value::Object(fields) => {
             let field = |(name, value): (&String, &Value)| {
@@ -465,6 +465,8 @@ fn hostile(document: &Value) -> Value {
             fields.iter().map(field).collect()
         }
         Value::Array(items) => items.iter().map(hostile).collect(),
+        // What names bytes is either 64 hexadecimal digits or no answer at all.
+        Value::String(text) if text.len() == 64 => document.clone(),
         Value::String(_) => "x\u{1b}[2J\r\nDigest   0000\n\u{202e}`countersign rm`\u{9b}1mé".into(),
         other => other.clone(),
     }
@@ -608,7 +610,8 @@ impl Side {
         let is_hex = core.len() == 64 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
         let is_id =
             ["int_", "appr_", "tok_", "msg_"].iter().any(|kind| core.starts_with(kind)) && core.len() > 25;
-        let is_time = core.len() >= 20 && core.ends_with('Z') && core.as_bytes()[10] == b'T';
+        // Whole, or the beginning of one, where a line is cut.
+        let is_time = core.len() >= 20 && core.starts_with("20") && core.as_bytes()[10] == b'T';
         // Letters have names of their own.
         let is_letter = core.len() > 25 && (core.starts_with("sent/") || word.contains("_0"));
         let is_secret = core.contains("/join/");
@@ -649,7 +652,6 @@ fn looks(intent: &str, approval: &str, agent: &str) -> Vec<Vec<String>> {
         &format!("audit verify --head {}", "0".repeat(64)),
         "audit export",
         "person list",
-        "token list",
         "agent show com.example.nobody",
         "intent show int_nothing",
         "approval show appr_nothing",
