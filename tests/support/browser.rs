@@ -4,7 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "other processes are waited for by the wall clock")]
 
-use crate::support::server::{Request, Server};
+use crate::support::server::{Request, Server, bound_to_us};
 use crate::support::workspace;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
@@ -57,8 +57,7 @@ impl Browser {
             eprintln!("SKIPPED: needs a browser: chromium and chromium-driver");
             return None;
         };
-        let mut driver = Command::new(driver)
-            .arg("--port=0")
+        let mut driver = bound_to_us(Command::new(driver).arg("--port=0"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -78,6 +77,8 @@ impl Browser {
             "--disable-gpu".into(),
             "--disable-background-networking".into(),
             "--no-first-run".into(),
+            // It ends when its driver does, however that ends.
+            "--remote-debugging-pipe".into(),
             // Nobody but us is ever asked.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1".into(),
             // What assistive technology is told of an element can be asked for in one step.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, ExitStatus};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,7 +39,9 @@ impl Server {
 
     /// The same at this address: after a restart people come back to the same place.
     pub fn listening(cli: &Cli, address: &str) -> Server {
-        let mut child = cli.command(&["serve", "--listen", address]).spawn().unwrap();
+        let mut command = bound_to_us(&cli.command(&["serve", "--listen", address]));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let lines = Mutex::new(lines(child.stderr.take().unwrap()));
         let mut server = Server { child, port: 0, first: None, lines };
         let mut said = Vec::new();
@@ -97,7 +99,7 @@ impl Server {
 
     fn ask_to_end(&self) {
         let kill = format!("kill {}", self.child.id());
-        let _ = std::process::Command::new("sh").args(["-c", &kill]).status();
+        let _ = Command::new("sh").args(["-c", &kill]).status();
     }
 
     /// SIGKILL: nothing of it is asked.
@@ -135,6 +137,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The same program, which dies with the thread that starts it: nothing is left behind by a test that is killed.
+pub fn bound_to_us(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    bound
 }
 
 /// The lines of a pipe, read to its end, so that whoever writes is never held up.
