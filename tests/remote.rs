@@ -656,7 +656,6 @@ fn looks(intent: &str, approval: &str, agent: &str) -> Vec<Vec<String>> {
         "intent show int_nothing",
         "approval show appr_nothing",
         "outbox show appr_nothing",
-        "intent show ..",
     ];
     lines.iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
 }
