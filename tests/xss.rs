@@ -149,14 +149,14 @@ fn hostile_script(number: usize, text: &str) -> Value {
 }
 
 /// Mail that holds nothing else, in a folder.
-fn hostile_mail(texts: &[String]) -> tempfile::TempDir {
+fn hostile_mail(hour: usize, texts: &[String]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (number, text) in texts.iter().enumerate() {
         let header = text.replace('\n', " ");
         let name = header.replace('\\', "\\\\").replace('"', "\\\"");
         let mail = format!(
             "From: \"{name}\" <a{number}@example.com>\r\nTo: \"{name}\" <petra@localhost>\r\nSubject: {header}\r\n\
-             Date: Sun, 22 Nov 2026 10:00:{:02} +0000\r\nMessage-ID: <{name}>\r\n\
+             Date: Sun, 22 Nov 2026 {hour:02}:00:{:02} +0000\r\nMessage-ID: <{name}>\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n",
             number % 60
         );
@@ -233,8 +233,9 @@ fn nothing_an_agent_or_a_mail_says_runs_on_any_page() {
         approvals.push((stored.approval.id.clone(), stored.approval.digest, view.intent.id.clone()));
     }
     let mut mails = Vec::new();
-    for texts in payloads.chunks(MAILS) {
-        let folder = hostile_mail(texts);
+    for (number, texts) in payloads.chunks(MAILS).enumerate() {
+        // Each lot is newer than the one before, and so the one that is listed.
+        let folder = hostile_mail(number, texts);
         beside.wait(host.import(petra.owner(), folder.path(), |_, _| {})).unwrap();
         let listed =
             json!({ "steps": [{ "call": "messages.list", "with": { "limit": texts.len() }, "full": true }] });
@@ -243,8 +244,14 @@ fn nothing_an_agent_or_a_mail_says_runs_on_any_page() {
 
     let server = Server::start(&cli);
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WATCH }));
-    sign_in(&browser, &server, &petra);
     let mut watched = Watched { browser: &browser, server: &server, wrong: Vec::new(), pages: 0 };
+    // What stands in the address bar, for somebody who is not signed in, and below for somebody who is.
+    let asked: Vec<_> =
+        payloads.chunks(24).map(|texts| encoded(&cut(&texts.join(" "), 1200).replace('\0', ""))).collect();
+    for asked in &asked {
+        watched.look(&format!("/sign-in?next={asked}"), &[]);
+    }
+    sign_in(&browser, &server, &petra);
 
     // What waits, page by page.
     let mut path = "/approvals".to_owned();
@@ -279,7 +286,9 @@ fn nothing_an_agent_or_a_mail_says_runs_on_any_page() {
         watched.look(&format!("/intents/{intent}"), &[text]);
     }
     for (intent, texts) in mails.iter().zip(payloads.chunks(MAILS)) {
-        watched.look(&format!("/intents/{intent}"), &[&texts[0]]);
+        // What the agent was answered is shown as JSON, in which these are written otherwise.
+        let plain = texts.iter().find(|text| !text.contains(['"', '\\', '\n'])).unwrap();
+        watched.look(&format!("/intents/{intent}"), &[plain]);
     }
     let named: Vec<_> = payloads.chunks(TOGETHER).map(|texts| texts[0].as_str()).collect();
     watched.look("/agents", &named);
@@ -290,16 +299,13 @@ fn nothing_an_agent_or_a_mail_says_runs_on_any_page() {
     for path in ["/approvals?state=all", "/intents", "/outbox", "/audit", "/people"] {
         watched.look(path, &[]);
     }
-    // What stands in the address bar.
-    for texts in payloads.chunks(24) {
-        let all = encoded(&cut(&texts.join(" "), 1200).replace('\0', ""));
+    for all in &asked {
         for path in [
             "/intents?agent=",
             "/intents?status=",
             "/intents/new?agent=",
             "/approvals?state=",
             "/approvals?before=",
-            "/sign-in?next=",
             "/audit?head=",
         ] {
             watched.look(&format!("{path}{all}"), &[]);
