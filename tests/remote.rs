@@ -454,8 +454,19 @@ fn a_folder_that_is_named_goes_before_a_server_that_is_set() {
 
 /// A document with every string in it replaced by one that forges a line and acts on the terminal, but for what is one of a few words.
 fn hostile(document: &Value) -> Value {
-    let words =
-        ["state", "status", "binding", "bodyKind", "kind", "capability", "capabilities", "granted", "next", "flag", "verdict"];
+    let words = [
+        "state",
+        "status",
+        "binding",
+        "bodyKind",
+        "kind",
+        "capability",
+        "capabilities",
+        "granted",
+        "next",
+        "flag",
+        "verdict",
+    ];
     match document {
         Value::Object(fields) => {
             let field = |(name, value): (&String, &Value)| {
