@@ -31,7 +31,7 @@ pub use crate::people::TENANT;
 use crate::people::{Owner, Scope, who};
 use crate::printable::{line, short};
 use crate::refusals::{Code, Problem, Result};
-use crate::schedule::Gate;
+use crate::schedule::{Gate, Turn};
 pub use crate::store::LIST_MAX;
 use crate::store::{
     Accepted, AgentRow, Audited, Decision, InTransit, Letters, NewIntent, Only, Outgoing, Page, Place,
@@ -578,12 +578,7 @@ impl Host {
     pub async fn resume(&self, scope: impl Into<Scope<'_>>, id: &str) -> Result<View> {
         let scope = scope.into();
         let (seq, intent) = self.store.intent(scope, id)?;
-        // Before the lock, which is an open file: those that wait for their turn have none.
-        let mut turn = match intent.status {
-            Status::Running => Some(self.gate.turn(&intent.tenant, &intent.agent).await?),
-            _ => None,
-        };
-        let _lock = self.lock(seq, id).await?;
+        let (_lock, mut turn) = self.take(seq, &intent).await?;
         reach(Moment::Locked);
         loop {
             self.hand_over(seq).await?;
@@ -861,14 +856,22 @@ impl Host {
         Ok(Host { engine: engine.restart()?, crash_after: no_crash(), ..self })
     }
 
-    async fn lock(&self, seq: i64, id: &str) -> Result<locks::Lock> {
+    /// Takes a run for this process, and a turn if it is to be driven at once: the turn before the lock, which is an open file, so that
+    /// those in the queue have none. While somebody else has the run the turn is given back: asking for one run many times must not
+    /// keep all others from running.
+    async fn take(&self, seq: i64, intent: &Intent) -> Result<(locks::Lock, Option<Turn>)> {
         let patience = tokio::time::Instant::now() + self.wall_max + Duration::from_secs(5);
         loop {
+            let turn = match intent.status {
+                Status::Running => Some(self.gate.turn(&intent.tenant, &intent.agent).await?),
+                _ => None,
+            };
             if let Some(lock) = self.locks.try_lock(seq).map_err(anyhow::Error::from)? {
-                return Ok(lock);
+                return Ok((lock, turn));
             }
+            drop(turn);
             if tokio::time::Instant::now() > patience {
-                return Err(Problem::new(Code::Busy, format!("another process is running {id}"))
+                return Err(Problem::new(Code::Busy, format!("another process is running {}", intent.id))
                     .hint("try again when it has come to an end")
                     .into());
             }
@@ -1337,4 +1340,44 @@ pub fn principal() -> String {
     let uid = nix::unistd::geteuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_somebody_else_drives_keeps_no_other_from_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.serve.runs = 1;
+        let host = Host::open(Options {
+            data: folder.path().join("data"),
+            config,
+            clock: Arc::new(Clock::system()),
+            cache: None,
+            limits: Limits::default(),
+            in_memory: true,
+        });
+        let host = Arc::new(host.unwrap());
+        let row = "INSERT INTO intent (seq, id, tenant, user, agent, digest, action, parameters, run, seed, submitted_ms, \
+                   host_version, status, generation, fuel, log, updated_ms) VALUES (1, 'int_1', 'main', 'local', 'a', zeroblob(32), \
+                   'act', '{}', 1, zeroblob(32), 0, '0', 'running', 0, 0, '', 0)";
+        host.store.write(|db| Ok(db.execute_batch(row)?)).await.unwrap();
+        let elsewhere = host.locks.try_lock(1).unwrap().unwrap();
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                let host = host.clone();
+                tokio::spawn(async move { host.resume("local", "int_1").await })
+            })
+            .collect();
+        // They have asked, and wait for the run.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let turn = tokio::time::timeout(Duration::from_secs(20), host.gate.turn("acme", "b")).await;
+        drop(turn.expect("it is somebody's turn who can use it").unwrap());
+        asked.iter().for_each(tokio::task::JoinHandle::abort);
+        drop(elsewhere);
+    }
 }

@@ -509,6 +509,19 @@ async fn a_token_has_no_role_its_maker_lacks_there() {
 }
 
 #[tokio::test]
+async fn a_token_made_through_a_token_ends_with_it() {
+    let (room, owner) = Room::owned().await;
+    let short = room.host.make_token(&owner.person, "for a day", None, 1).await.unwrap();
+    let through = room.host.token(&short.token.text()).await.unwrap();
+    let made = room.host.make_token(&through, "for a year", None, 365).await.unwrap();
+    assert_eq!(made.row.expires_ms, short.row.expires_ms);
+    let text = made.token.text();
+    assert!(room.host.token(&text).await.is_ok());
+    room.clock.advance(DAY_MS);
+    assert_eq!(code(room.host.token(&text).await), Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn the_tokens_of_others_look_like_tokens_that_do_not_exist() {
     let (room, owner) = Room::owned().await;
     let ann = room.joined(TENANT, "ann", &[Role::Invoker]).await;

@@ -7,6 +7,8 @@ pub mod http;
 pub mod inbox;
 pub mod runs;
 pub mod server;
+pub mod streams;
 pub mod view;
+mod work;
 
 pub use server::{Options, Server, serve};

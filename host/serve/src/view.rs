@@ -83,13 +83,7 @@ pub struct Failure {
 impl Failure {
     /// What a person is told of an error; what has no code of its own is a fault of the host.
     pub fn of(error: Error) -> (Code, Failure) {
-        let problem = match error {
-            Error::Refused(problem) => problem,
-            Error::Fault(error) => match error.downcast::<Problem>() {
-                Ok(problem) => problem,
-                Err(error) => Problem::new(Code::HostFault, format!("{error:#}")),
-            },
-        };
+        let problem = Problem::from(error);
         let code = problem.code;
         let hint = problem.hint.unwrap_or_else(|| format!("`countersign explain {code}` says more"));
         (code, Failure { code: code.to_string(), message: problem.message, hint: Some(hint) })

@@ -118,7 +118,7 @@ pub enum Deed {
     LookAtOwn,
     /// Look at those of everybody in the tenant.
     LookAtAll,
-    /// Cancel the intents of others.
+    /// Cancel the intents of others, and have them picked up.
     CancelAny,
     /// Look at the agents that are installed.
     LookAtAgents,

@@ -250,6 +250,19 @@ pub enum Error {
     Fault(#[from] anyhow::Error),
 }
 
+/// What somebody is told of an error, whatever it travelled as; a fault without a code of its own is `HOST_FAULT`.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        match error {
+            Error::Refused(problem) => problem,
+            Error::Fault(error) => match error.downcast::<Problem>() {
+                Ok(problem) => problem,
+                Err(error) => Problem::new(Code::HostFault, format!("{error:#}")),
+            },
+        }
+    }
+}
+
 /// The result of what a door asks of the host.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -3,6 +3,7 @@
 use super::App;
 use super::asked::{At, Named};
 use super::problems::Refused;
+use crate::streams::Stream;
 use crate::view::{Call, Ran, timeline};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -11,17 +12,15 @@ use axum::response::{IntoResponse as _, Response};
 use countersign::desk::Desk;
 use countersign::intent::Status;
 use countersign::people::Person;
-use countersign::refusals::{Code, Problem, Result};
+use countersign::refusals::Result;
 use futures_util::stream;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How many streams somebody may have open at a time.
-pub const STREAMS_PER_PERSON_MAX: usize = 16;
 /// How long a stream lasts: whoever reads on connects again, and shows again who they are.
 const LIFE: Duration = Duration::from_secs(10 * 60);
 /// How often it is looked where this host changes nothing: other processes write, too.
@@ -30,47 +29,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(200);
 /// How often something is sent so that nobody on the way takes the silence for an end.
 const ALIVE: Duration = Duration::from_secs(15);
-
-/// The streams that are open, counted by person.
-#[derive(Default)]
-pub struct Streams(Mutex<HashMap<(String, String), usize>>);
-
-/// One stream of somebody, for as long as it is kept.
-pub struct Place {
-    streams: Arc<Streams>,
-    person: (String, String),
-}
-
-impl Streams {
-    /// Opens one more.
-    ///
-    /// # Errors
-    ///
-    /// `RATE_LIMIT_EXCEEDED` beyond [`STREAMS_PER_PERSON_MAX`].
-    pub fn open(self: &Arc<Streams>, person: &Person) -> Result<Place, Problem> {
-        let person = (person.tenant.clone(), person.name.clone());
-        let mut open = self.0.lock().expect("no holder panics");
-        let count = open.entry(person.clone()).or_default();
-        if *count >= STREAMS_PER_PERSON_MAX {
-            let message = format!("{} has {STREAMS_PER_PERSON_MAX} streams open", person.1);
-            return Err(Problem::new(Code::RateLimitExceeded, message).hint("close one of them"));
-        }
-        *count += 1;
-        Ok(Place { streams: self.clone(), person })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.streams.0.lock().expect("no holder panics");
-        if let Some(count) = open.get_mut(&self.person) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.person);
-            }
-        }
-    }
-}
 
 /// A stream of one intent.
 struct Follow {
@@ -85,7 +43,7 @@ struct Follow {
     closing: watch::Receiver<bool>,
     until: Instant,
     is_over: bool,
-    _place: Place,
+    _stream: Stream,
 }
 
 impl Follow {
@@ -140,7 +98,9 @@ pub async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()?.parse().ok());
-    let place = app.streams.open(desk.person())?;
+    let Person { tenant, name, .. } = desk.person();
+    // Neither name has a slash.
+    let stream = app.streams.open(format!("{tenant}/{name}"))?;
     let mut follow = Follow {
         desk,
         id,
@@ -151,7 +111,7 @@ pub async fn follow(
         closing: app.closing(),
         until: Instant::now() + LIFE,
         is_over: false,
-        _place: place,
+        _stream: stream,
     };
     follow.look()?;
     if last.is_some() && follow.is_over && last == Some(follow.told) {

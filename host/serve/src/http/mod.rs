@@ -17,6 +17,8 @@ pub mod tests;
 
 use crate::inbox::{self, Inbox};
 use crate::runs::Runs;
+use crate::streams::Streams;
+use crate::work;
 use axum::Router;
 use axum::http::Extensions;
 use countersign::host::Host;
@@ -93,8 +95,8 @@ pub struct App {
     site: Site,
     runs: Runs,
     budget: Mutex<Budget<String>>,
-    streams: Arc<events::Streams>,
-    uploads: Semaphore,
+    streams: Arc<Streams>,
+    uploads: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
@@ -108,7 +110,7 @@ impl App {
             site,
             budget: Mutex::new(Budget::new(requests_per_minute)),
             streams: Arc::default(),
-            uploads: Semaphore::new(UPLOADS_MAX),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             closing: watch::channel(false).0,
         })
@@ -194,21 +196,19 @@ fn inbox(app: &Arc<App>) -> Arc<Inbox> {
             let _ = trace.who.set(person.by());
         }
     };
-    Inbox::new(app.host.clone(), site, drive, client, known, app.closing())
+    Inbox::new(app.host.clone(), site, drive, client, known, app.closing(), app.uploads.clone())
 }
 
 /// Does a deed to its end, whoever hangs up meanwhile.
 async fn finish<T: Send + 'static>(
     deed: impl Future<Output = countersign::refusals::Result<T>> + Send + 'static,
 ) -> Result<T, problems::Refused> {
-    let ended = tokio::spawn(deed).await.map_err(anyhow::Error::from);
-    Ok(ended.map_err(countersign::refusals::Error::from)??)
+    Ok(work::finish(deed).await?)
 }
 
 /// Does something that keeps a thread busy where that is nobody else's loss.
 async fn busy<T: Send + 'static>(
-    work: impl FnOnce() -> countersign::refusals::Result<T> + Send + 'static,
+    read: impl FnOnce() -> countersign::refusals::Result<T> + Send + 'static,
 ) -> Result<T, problems::Refused> {
-    let ended = tokio::task::spawn_blocking(work).await.map_err(anyhow::Error::from);
-    Ok(ended.map_err(countersign::refusals::Error::from)??)
+    Ok(work::busy(read).await?)
 }

@@ -74,13 +74,7 @@ impl From<Problem> for Refused {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
-        match error {
-            Error::Refused(problem) => problem.into(),
-            Error::Fault(error) => match error.downcast::<Problem>() {
-                Ok(problem) => problem.into(),
-                Err(error) => Problem::new(Code::HostFault, format!("{error:#}")).into(),
-            },
-        }
+        Problem::from(error).into()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::gate::{behind, within};
 use super::problems::{Refused, status_of};
 use super::table::{Needs, routes};
-use super::{App, Site, document, events, router};
+use super::{App, Site, document, router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -792,7 +792,7 @@ async fn somebody_has_so_many_streams_and_gets_them_back() {
         house.doors.clone().oneshot(request).await.unwrap()
     };
     let mut streams = Vec::new();
-    for _ in 0..events::STREAMS_PER_PERSON_MAX {
+    for _ in 0..crate::streams::STREAMS_MAX {
         streams.push(open().await);
     }
     assert!(streams.iter().all(|stream| stream.status() == StatusCode::OK));

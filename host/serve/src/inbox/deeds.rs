@@ -8,9 +8,10 @@ use super::pages::people::Secret;
 use super::pages::{agents, entrance, intents, outbox, parameters, text};
 use super::{FIELDS_MAX, Inbox, cookie, gate};
 use crate::view::Failure;
+use crate::work::finish;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use countersign::agent::manifest::MANIFEST_BYTES_MAX;
 use countersign::agent::package::COMPONENT_BYTES_MAX;
@@ -25,25 +26,11 @@ use countersign::printable::{line, short};
 use countersign::refusals::{Code, Error, Problem, Result};
 use countersign::store::Place;
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long an answer waits for a run that was set going, so that the next page shows what came of it.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest field beside a component, in bytes.
 const SMALL_FIELD_BYTES_MAX: usize = 4 * 1024;
-
-/// Goes on with what has begun, whether anybody waits for it or not.
-async fn finish<T: Send + 'static>(deed: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(deed).await.map_err(|error| Error::Fault(error.into()))?
-}
-
-/// Has a run driven, and waits for it a little.
-async fn drive(inbox: &Inbox, place: Place) {
-    let _ = tokio::time::timeout(PATIENCE, (inbox.drive)(place)).await;
-}
 
 /// Leads to another page.
 fn to(path: &str) -> Answer {
@@ -72,7 +59,7 @@ async fn decide(inbox: Arc<Inbox>, id: String, posted: Posted, verdict: Verdict)
     let decided = finish(async move {
         let head = desk.decide(&name, verdict, shown, note).await?;
         let place = place_of(&desk, &name)?;
-        drive(&host, place).await;
+        (host.drive)(place).await;
         Ok(head)
     })
     .await;
@@ -223,7 +210,7 @@ pub async fn submit(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
         })?;
         let accepted = desk.submit(order, key).await?;
         if !accepted.again {
-            drive(&host, desk.place(&accepted.intent)?).await;
+            (host.drive)(desk.place(&accepted.intent)?).await;
         }
         Ok(accepted.intent)
     })
@@ -256,7 +243,7 @@ pub async fn resume(State(inbox): State<Arc<Inbox>>, Path(id): Path<String>, pos
     let session = posted.session;
     let resumed = session.desk.place(&id);
     if let Ok(place) = &resumed {
-        drive(&inbox, place.clone()).await;
+        (inbox.drive)(place.clone()).await;
     }
     intent_again(&inbox, &session, &id, resumed.map(|_| id.clone()))
 }
@@ -266,7 +253,7 @@ pub async fn retry(State(inbox): State<Arc<Inbox>>, Path(id): Path<String>, post
     let (desk, host, name) = (session.desk.clone(), inbox.clone(), id.clone());
     let retried = finish(async move {
         let accepted = desk.retry(&name, None).await?;
-        drive(&host, desk.place(&accepted.intent)?).await;
+        (host.drive)(desk.place(&accepted.intent)?).await;
         Ok(accepted.intent)
     })
     .await;
@@ -548,15 +535,26 @@ fn chosen(fields: &Fields) -> Result<String> {
     Ok(fields.get("password").to_owned())
 }
 
-pub async fn change_password(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
+pub async fn change_password(State(inbox): State<Arc<Inbox>>, seen: Extensions, posted: Posted) -> Answer {
     let Posted { session, fields } = posted;
     let (host, secret) = (inbox.host.clone(), session.secret.clone());
-    let changed = finish(async move {
-        let password = chosen(&fields)?;
-        host.change_password(&secret, fields.get("old"), &password).await
-    });
-    match changed.await {
-        Ok(signed) => Ok(signed_in(&inbox, &signed, "/people")),
+    // Whoever sits down at a browser that was left open must not find the password out by trying.
+    let password = match chosen(&fields) {
+        Ok(password) => password,
+        Err(error) => return people_again(&session, error),
+    };
+    let person = &session.viewer.person;
+    let trying = match Try::begin(&inbox, &seen, &person.tenant, &person.name) {
+        Ok(trying) => trying,
+        Err(waits) => return people_again(&session, waits.problem().into()),
+    };
+    let changed =
+        finish(async move { host.change_password(&secret, fields.get("old"), &password).await }).await;
+    match changed {
+        Ok(signed) => {
+            trying.succeeded();
+            Ok(signed_in(&inbox, &signed, "/people"))
+        }
         // The session is good; what was typed is not.
         Err(Error::Refused(Problem { code: Code::Unauthenticated, message, hint })) => {
             people_again(&session, Problem { code: Code::InvalidParameter, message, hint }.into())
@@ -575,35 +573,67 @@ fn signed_in(inbox: &Inbox, signed: &Signed, to: &str) -> Response {
     response
 }
 
-pub async fn sign_in(State(inbox): State<Arc<Inbox>>, request: Request) -> Answer {
-    use axum::extract::FromRequest as _;
-    let from = (inbox.client)(request.extensions()).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let fields = Fields::from_request(request, &()).await?;
+/// One try at a password, which has failed until it is said to have succeeded.
+struct Try<'a> {
+    inbox: &'a Inbox,
+    from: IpAddr,
+    tenant: String,
+    name: String,
+}
+
+/// In how many seconds the next try is possible.
+#[derive(Clone, Copy)]
+struct Waits(u64);
+
+impl Waits {
+    fn problem(self) -> Problem {
+        let message = format!("too many tries failed; the next is possible in {} s", self.0);
+        Problem::new(Code::RateLimitExceeded, message).hint("wait, and try again")
+    }
+}
+
+impl Try<'_> {
+    fn begin<'a>(
+        inbox: &'a Inbox,
+        seen: &Extensions,
+        tenant: &str,
+        name: &str,
+    ) -> std::result::Result<Try<'a>, Waits> {
+        let from = (inbox.client)(seen).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let mut throttle = inbox.throttle.lock().expect("no holder panics");
+        throttle.begin(from, tenant, name, inbox.host.clock().now()).map_err(Waits)?;
+        Ok(Try { inbox, from, tenant: tenant.to_owned(), name: name.to_owned() })
+    }
+
+    fn succeeded(self) {
+        self.inbox.throttle.lock().expect("no holder panics").succeeded(self.from, &self.tenant, &self.name);
+    }
+}
+
+pub async fn sign_in(State(inbox): State<Arc<Inbox>>, seen: Extensions, fields: Fields) -> Answer {
     let next = Some(fields.get("next")).filter(|next| gate::is_path(next)).unwrap_or_default();
     let typed = fields.get("name").trim();
     // No name has a slash: whoever belongs to another tenant types it before.
     let (tenant, name) = typed.split_once('/').unwrap_or((TENANT, typed));
-    let waits = {
-        let mut throttle = inbox.throttle.lock().expect("no holder panics");
-        throttle.begin(from, tenant, name, inbox.host.clock().now()).err()
-    };
-    let signed = match waits {
-        Some(seconds) => {
-            let message = format!("too many tries to sign in failed; the next is possible in {seconds} s");
-            Err(Problem::new(Code::RateLimitExceeded, message).hint("wait, and try again").into())
-        }
-        None => inbox.host.sign_in(tenant, name, fields.get("password")).await,
+    let trying = Try::begin(&inbox, &seen, tenant, name);
+    let waits = trying.as_ref().err().copied();
+    let signed = match trying {
+        Err(waits) => Err(waits.problem().into()),
+        Ok(trying) => match inbox.host.sign_in(tenant, name, fields.get("password")).await {
+            Ok(signed) => {
+                trying.succeeded();
+                Ok(signed)
+            }
+            failed => failed,
+        },
     };
     match signed {
-        Ok(signed) => {
-            inbox.throttle.lock().expect("no holder panics").succeeded(from, tenant, name);
-            Ok(signed_in(&inbox, &signed, if next.is_empty() { "/approvals" } else { next }))
-        }
+        Ok(signed) => Ok(signed_in(&inbox, &signed, if next.is_empty() { "/approvals" } else { next })),
         Err(error) => {
             let refused = Refused::from(error);
             let drawn = entrance::SignIn { next, left: false, name: typed, failed: Some(refused.said()) };
             let mut response = page(refused.status(), entrance::sign_in(&drawn), None);
-            if let Some(seconds) = waits {
+            if let Some(Waits(seconds)) = waits {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             Ok(response)

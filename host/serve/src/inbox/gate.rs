@@ -4,6 +4,7 @@
 use super::pages::{PENDING_COUNTED_MAX, Page, Viewer, entrance, text, wrong};
 use super::seal::Seal;
 use super::{FIELDS_MAX, Inbox, Site, cookie};
+use crate::http::problems::status_of;
 use crate::view::Failure;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -60,7 +61,7 @@ impl From<Error> for Refused {
             failure.message = "something failed inside the server".into();
             failure.hint = None;
         }
-        Refused { status: status(code), code, failure }
+        Refused { status: status_of(code), code, failure }
     }
 }
 
@@ -97,33 +98,6 @@ impl IntoResponse for Refused {
 
 /// What a function behind the gate answers.
 pub type Answer = Result<Response, Refused>;
-
-/// What a code is in HTTP, at a page.
-fn status(code: Code) -> StatusCode {
-    match code {
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden
-        | Code::SelfApproval
-        | Code::ForgedRequest
-        | Code::CapabilityDenied
-        | Code::PolicyForbids => StatusCode::FORBIDDEN,
-        Code::UnknownId | Code::ResourceNotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyDecided
-        | Code::StaleDigest
-        | Code::AlreadyEnded
-        | Code::NotUncertain
-        | Code::AgentInUse => StatusCode::CONFLICT,
-        Code::LinkExpired => StatusCode::GONE,
-        Code::RequestTooLarge | Code::ComponentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::RateLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
-        Code::Busy | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-        Code::HostFault | Code::InternalError | Code::StoreUnusable | Code::AuditBroken => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-        _ => StatusCode::BAD_REQUEST,
-    }
-}
 
 /// The gate.
 pub async fn gate(State(inbox): State<Arc<Inbox>>, request: Request, next: Next) -> Response {

@@ -4,6 +4,7 @@ use super::Inbox;
 use super::gate::{Answer, Refused, Session, page};
 use super::pages::{self, agents, approvals, audit, entrance, intents, outbox, parameters, people};
 use crate::view::{Agent, Approval, AuditEntry, Failure, IntentRow, IntentShown, OutboxMessage, Verified};
+use crate::work::busy;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
@@ -12,7 +13,7 @@ use countersign::clock::rfc3339;
 use countersign::desk::Desk;
 use countersign::digest::Digest;
 use countersign::host::Edit;
-use countersign::refusals::{Code, Error, Problem, Result};
+use countersign::refusals::{Code, Problem, Result};
 use countersign::store::{Only, Page, PersonRow, TokenRow};
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -50,11 +51,6 @@ fn cut<T>(rows: &mut Vec<T>, id: impl Fn(&T) -> String) -> Option<String> {
     }
     rows.truncate(ROWS_MAX as usize);
     rows.last().map(id)
-}
-
-/// Reads what takes long where nobody waits for the thread.
-pub async fn slowly<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(read).await.map_err(|error| Error::Fault(error.into()))?
 }
 
 fn ok(session: &Session, drawn: pages::Page) -> Answer {
@@ -206,7 +202,7 @@ pub async fn agent(session: Session, Path(id): Path<String>) -> Answer {
 pub async fn agent_page(session: &Session, id: &str, failed: Option<&Refused>) -> Result<pages::Page> {
     let row = session.desk.agent(id)?;
     let (desk, name) = (session.desk.clone(), id.to_owned());
-    let (could, never) = slowly(move || desk.powers(&name)).await?;
+    let (could, never) = busy(move || desk.powers(&name)).await?;
     let agent = Agent::of(&row, Vec::new());
     let one = agents::One { agent: &agent, could: &could, never: &never, failed: failed.map(Refused::said) };
     Ok(agents::one(&session.viewer, &one))
@@ -252,7 +248,7 @@ pub fn outgoing_page(session: &Session, id: &str, failed: Option<&Refused>) -> R
 pub async fn audit(session: Session, Query(asked): Query<Asked>) -> Answer {
     let kept = asked.head.as_deref().map(str::trim).unwrap_or_default();
     let desk = session.desk.clone();
-    let (last, total) = slowly(move || last_entries(&desk)).await?;
+    let (last, total) = busy(move || last_entries(&desk)).await?;
     let head = session.desk.audit_head()?;
     let verified = match asked.verify {
         Some(_) => Some(verify(&session.desk, kept).await.map_err(Refused::from)),
@@ -292,7 +288,7 @@ async fn verify(desk: &Desk, kept: &str) -> Result<Verified> {
         })?),
     };
     let desk = desk.clone();
-    let audited = slowly(move || desk.audit(head)).await?;
+    let audited = busy(move || desk.audit(head)).await?;
     Ok(Verified::of(&audited)?)
 }
 

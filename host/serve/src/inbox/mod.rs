@@ -15,6 +15,7 @@ pub mod seal;
 #[cfg(test)]
 mod tests;
 
+use crate::streams::Streams;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Extensions, HeaderValue, header};
@@ -27,7 +28,6 @@ use countersign::people::Person;
 use countersign::people::throttle::Throttle;
 use countersign::store::Place;
 use futures_util::future::BoxFuture;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
@@ -36,8 +36,6 @@ use tokio::sync::{Semaphore, watch};
 pub const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The largest form that brings a component, in bytes.
 pub const UPLOAD_BYTES_MAX: usize = COMPONENT_BYTES_MAX + 256 * 1024;
-/// How many components are uploaded at a time: each is held in memory.
-pub const UPLOADS_MAX: usize = 4;
 /// How many fields a form has at most.
 pub const FIELDS_MAX: usize = 1_000;
 
@@ -71,10 +69,10 @@ pub struct Inbox {
     pub closing: watch::Receiver<bool>,
     /// Tries to sign in.
     pub throttle: Mutex<Throttle>,
-    /// Components that are being uploaded.
-    pub uploads: Semaphore,
-    /// How many streams of events each session has open.
-    pub streams: Arc<Mutex<HashMap<String, usize>>>,
+    /// Components that are being uploaded, here and by the API: each is held in memory.
+    pub uploads: Arc<Semaphore>,
+    /// The streams of events each session has open.
+    pub streams: Arc<Streams>,
 }
 
 impl Inbox {
@@ -86,9 +84,9 @@ impl Inbox {
         client: fn(&Extensions) -> Option<IpAddr>,
         known: fn(&Extensions, &Person),
         closing: watch::Receiver<bool>,
+        uploads: Arc<Semaphore>,
     ) -> Arc<Inbox> {
         let (throttle, streams) = (Mutex::default(), Arc::default());
-        let uploads = Semaphore::new(UPLOADS_MAX);
         Arc::new(Inbox { host, site, drive, client, known, closing, throttle, uploads, streams })
     }
 }

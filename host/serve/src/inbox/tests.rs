@@ -19,7 +19,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 const ORIGIN: &str = "http://127.0.0.1:8765";
@@ -118,7 +118,15 @@ impl House {
             Box::pin(async move { drop(run.await) })
         });
         let (close, closing) = watch::channel(false);
-        let doors = router(Inbox::new(host.clone(), site, drive, |_| None, |_, _| {}, closing));
+        let doors = router(Inbox::new(
+            host.clone(),
+            site,
+            drive,
+            |_| None,
+            |_, _| {},
+            closing,
+            Arc::new(Semaphore::new(1)),
+        ));
         House { host, doors, close, _folder: folder }
     }
 
@@ -720,7 +728,7 @@ async fn an_agent_is_installed_granted_revoked_and_removed() {
     assert_eq!(upload("0".repeat(64), true, MANIFEST).await.status, StatusCode::FORBIDDEN);
     assert_eq!(upload(proof(), false, MANIFEST).await.status, StatusCode::FORBIDDEN);
     let told = upload(proof(), true, "{ \"id\": \"<script>\" }").await;
-    assert_eq!(told.status, StatusCode::BAD_REQUEST);
+    assert_eq!(told.status, StatusCode::UNPROCESSABLE_ENTITY);
     told.has("MANIFEST_INVALID");
     assert!(house.desk().agents().unwrap().is_empty());
     let told = upload(proof(), true, MANIFEST).await;
@@ -823,6 +831,27 @@ async fn another_password_begins_another_session_and_signing_out_ends_it() {
 }
 
 #[tokio::test]
+async fn the_password_of_an_open_browser_is_not_found_out_by_trying() {
+    let house = House::new();
+    let session = house.owner().await;
+    let change = |old: &'static str, again: &'static str| {
+        let fields = [("old", old), ("password", "another long password"), ("again", again)];
+        let (house, session) = (&house, &session);
+        async move { house.post("/password", session, "", &fields).await }
+    };
+    for _ in 0..5 {
+        assert_eq!(
+            change("a wrong one, long", "another long password").await.status,
+            StatusCode::BAD_REQUEST
+        );
+        // What is wrong with the new one makes up for nothing.
+        assert_eq!(change("a wrong one, long", "yet another one").await.status, StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(change(PASSWORD, "another long password").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(house.get("/approvals", &session).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_page_is_told_how_many_wait_as_soon_as_it_changes_and_until_the_end() {
     let house = House::new();
     let session = house.owner().await;
@@ -851,7 +880,7 @@ async fn a_session_has_so_many_streams_and_gets_them_back() {
     let session = house.owner().await;
     let mut open = Vec::new();
     let stream = || house.doors.clone().oneshot(ask("/events", &session).body(Body::empty()).unwrap());
-    for _ in 0..super::events::STREAMS_MAX {
+    for _ in 0..crate::streams::STREAMS_MAX {
         let response = stream().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         open.push(response);
