@@ -55,9 +55,21 @@ fn order(subject: &str) -> Order {
     Order { agent: AGENT.into(), action: "script".into(), parameters, text: None, retry_of: None }
 }
 
-async fn waiting(desk: &Desk, subject: &str) -> View {
+/// Drives the run of an intent this person may have picked up, as a server does.
+async fn resume(host: &Host, desk: &Desk, id: &str) -> Result<View> {
+    let place = desk.place(id)?;
+    host.resume(place.owner(), &place.intent).await
+}
+
+/// Drives the run of an approval this person has decided, as a server does.
+async fn follow(host: &Host, desk: &Desk, view: &View) -> Result<View> {
+    let place = desk.decided(&view.pending().unwrap().approval.id)?;
+    host.resume(place.owner(), &place.intent).await
+}
+
+async fn waiting(host: &Host, desk: &Desk, subject: &str) -> View {
     let accepted = desk.submit(order(subject), None).await.unwrap();
-    let view = desk.resume(&accepted.intent).await.unwrap();
+    let view = resume(host, desk, &accepted.intent).await.unwrap();
     assert_eq!(view.intent.status, Status::Waiting);
     view
 }
@@ -82,7 +94,7 @@ async fn another_tenants_ids_look_like_ids_that_do_not_exist() {
     let (ours, theirs) = (desk(&host, "main", "ada", &Role::ALL), desk(&host, "acme", "ada", &Role::ALL));
     install(&ours).await;
     assert_eq!(code(theirs.agent(AGENT)), Code::UnknownId);
-    let view = waiting(&ours, "Ours").await;
+    let view = waiting(&host, &ours, "Ours").await;
     let (intent, approval) = (view.intent.id.clone(), view.pending().unwrap().approval.clone());
     assert!(theirs.intents(Only::default(), Page::default()).unwrap().is_empty());
     assert!(theirs.approvals(false, Page::default()).unwrap().is_empty());
@@ -96,7 +108,7 @@ async fn another_tenants_ids_look_like_ids_that_do_not_exist() {
         let all = [
             told(theirs.show(id).map(drop), id),
             told(theirs.cancel(id).await.map(drop), id),
-            told(theirs.resume(id).await.map(drop), id),
+            told(resume(&host, &theirs, id).await.map(drop), id),
             told(theirs.retry(id, None).await.map(drop), id),
             told(theirs.journal(id).map(drop), id),
         ];
@@ -136,20 +148,20 @@ async fn an_approver_decides_for_everybody_in_the_tenant_and_an_invoker_sees_onl
     let bob = desk(&host, "main", "bob", &[Role::Invoker]);
     let eve = desk(&host, "main", "eve", &[Role::Approver]);
     install(&ada).await;
-    let view = waiting(&ada, "Ada's").await;
+    let view = waiting(&host, &ada, "Ada's").await;
     assert_eq!(code(bob.show(&view.intent.id)), Code::UnknownId);
     assert_eq!(code(decide(&bob, &view, Verdict::Approve).await), Code::Forbidden);
     assert_eq!(code(decide(&ada, &view, Verdict::Approve).await), Code::Forbidden);
     assert_eq!(code(eve.submit(order("Eve's"), None).await), Code::Forbidden);
     decide(&eve, &view, Verdict::Approve).await.unwrap();
-    let done = eve.follow(&view.intent.id).await.unwrap();
+    let done = follow(&host, &eve, &view).await.unwrap();
     assert_eq!(done.intent.status, Status::Done);
     assert_eq!(done.approvals[0].decided.as_ref().unwrap().by, "eve/browser");
     // It left as Ada's, whoever signed it.
     assert_eq!(ada.sent().unwrap()[0].action.from, "ada@localhost");
     // Bob has granted nothing: the agent he asks cannot send as him.
     let accepted = bob.submit(order("Bob's"), None).await.unwrap();
-    let ended = bob.resume(&accepted.intent).await.unwrap();
+    let ended = resume(&host, &bob, &accepted.intent).await.unwrap();
     assert!(ended.approvals.is_empty());
     let heard = format!("{:?}", bob.journal(&accepted.intent).unwrap());
     assert!(heard.contains("CapabilityDenied"), "{heard}");
@@ -162,21 +174,21 @@ async fn whoever_installed_an_agent_does_not_approve_it_where_another_approver_c
     let ada = desk(&host, "main", "ada", &Role::ALL);
     install(&ada).await;
     // Alone, she signs her own mail.
-    let view = waiting(&ada, "Alone").await;
+    let view = waiting(&host, &ada, "Alone").await;
     decide(&ada, &view, Verdict::Approve).await.unwrap();
     let invited = ada.invite("eve", Some(BTreeSet::from([Role::Approver]))).await.unwrap();
-    let view = waiting(&ada, "Invited").await;
+    let view = waiting(&host, &ada, "Invited").await;
     decide(&ada, &view, Verdict::Approve).await.unwrap();
     // From when the other one can sign in on.
     host.join(invited.secret.text(), "correct horse battery").await.unwrap();
-    let view = waiting(&ada, "Together").await;
+    let view = waiting(&host, &ada, "Together").await;
     assert_eq!(code(decide(&ada, &view, Verdict::Approve).await), Code::SelfApproval);
     // To say no needs nobody else.
     decide(&ada, &view, Verdict::Decline).await.unwrap();
-    let view = waiting(&ada, "Together again").await;
+    let view = waiting(&host, &ada, "Together again").await;
     decide(&desk(&host, "main", "eve", &[Role::Approver]), &view, Verdict::Approve).await.unwrap();
     ada.remove_person("eve").await.unwrap();
-    let view = waiting(&ada, "Alone again").await;
+    let view = waiting(&host, &ada, "Alone again").await;
     decide(&ada, &view, Verdict::Approve).await.unwrap();
 }
 
@@ -223,9 +235,9 @@ async fn a_list_goes_on_where_it_ended_and_shows_every_row_once() {
     let ada = desk(&host, "main", "ada", &Role::ALL);
     install(&ada).await;
     for number in 0..7 {
-        let view = waiting(&ada, &format!("Number {number}")).await;
+        let view = waiting(&host, &ada, &format!("Number {number}")).await;
         decide(&ada, &view, if number % 2 == 0 { Verdict::Approve } else { Verdict::Decline }).await.unwrap();
-        ada.follow(&view.intent.id).await.unwrap();
+        follow(&host, &ada, &view).await.unwrap();
     }
     let walk = |next: &dyn Fn(Page<'_>) -> Vec<String>| {
         let (mut all, mut before) = (Vec::new(), None::<String>);
@@ -263,7 +275,7 @@ async fn what_was_put_down_is_found_and_goes_on_and_a_closed_host_begins_nothing
     install(&ada).await;
     let accepted = ada.submit(order("Later"), None).await.unwrap();
     before.close();
-    assert_eq!(code(ada.resume(&accepted.intent).await), Code::ShuttingDown);
+    assert_eq!(code(resume(&before, &ada, &accepted.intent).await), Code::ShuttingDown);
     before.idle().await;
     assert_eq!(before.interrupted().unwrap()[0].intent, accepted.intent);
     drop((ada, before));
@@ -282,7 +294,7 @@ async fn another_configuration_holds_from_the_moment_it_is_put_in_force() {
     let host = host(&folder.path().join("data"));
     let ada = desk(&host, "main", "ada", &Role::ALL);
     install(&ada).await;
-    let view = waiting(&ada, "Before").await;
+    let view = waiting(&host, &ada, "Before").await;
     let file = folder.path().join("strict.toml");
     std::fs::write(&file, "[approval]\npolicy = \"strict\"\nrecipients = [\"*@example.org\"]\n").unwrap();
     host.reload(Config::load(&file).unwrap()).unwrap();
@@ -333,7 +345,7 @@ async fn nobody_without_a_role_can_do_anything() {
         code(nobody.revoke(AGENT, &[], Some("bob")).await),
         code(nobody.submit(order("No"), None).await),
         code(nobody.retry("int_0", None).await),
-        code(nobody.resume("int_0").await),
+        code(nobody.place("int_0")),
         code(nobody.cancel("int_0").await),
         code(nobody.intents(Only::default(), Page::default())),
         code(nobody.show("int_0")),
@@ -341,7 +353,7 @@ async fn nobody_without_a_role_can_do_anything() {
         code(nobody.approvals(true, Page::default())),
         code(nobody.pending(1)),
         code(nobody.approval("appr_0")),
-        code(nobody.follow("int_0").await),
+        code(nobody.decided("appr_0")),
         code(nobody.take_back("appr_0").await),
         code(nobody.outbox(false, Page::default())),
         code(nobody.outgoing("appr_0")),

@@ -133,7 +133,7 @@ impl Desk {
 
     // Intents
 
-    /// Puts an intent down on this person's own behalf; see [`Host::accept`]. [`Desk::resume`] drives its run.
+    /// Puts an intent down on this person's own behalf; see [`Host::accept`]. Whoever serves drives its run.
     pub async fn submit(&self, order: Order, key: Option<String>) -> Result<Accepted> {
         self.ask(Deed::Invoke)?;
         self.host.accept(self.owner(), order, key).await
@@ -145,12 +145,6 @@ impl Desk {
         let Intent { id, agent, action, parameters, text, .. } = self.host.show(self.own(), id)?.intent;
         let order = Order { agent, action, parameters, text, retry_of: Some(id) };
         self.host.accept(self.owner(), order, key).await
-    }
-
-    /// Hands over what is due of an intent and drives its run until it waits or ends; see [`Host::resume`].
-    pub async fn resume(&self, id: &str) -> Result<View> {
-        let scope = self.reach(Deed::CancelAny)?;
-        self.host.resume(scope, id).await
     }
 
     /// The place of an intent this person may have picked up, for whoever drives runs in the background.
@@ -221,9 +215,11 @@ impl Desk {
         self.host.decide(self.decides()?, id, verdict, shown, &self.person.by(), note).await
     }
 
-    /// Picks up the run of an approval that has been decided.
-    pub async fn follow(&self, intent: &str) -> Result<View> {
-        self.host.resume(self.decides()?, intent).await
+    /// The place of the intent an approval belongs to, for whoever drives its run once this person has decided.
+    pub fn decided(&self, id: &str) -> Result<Place> {
+        let scope = self.decides()?;
+        let Stored { user, intent, .. } = self.host.approval(scope, id)?;
+        Ok(Place { tenant: scope.tenant.to_owned(), user, intent })
     }
 
     /// Changes what would leave; see [`Host::edit`].

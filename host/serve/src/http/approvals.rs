@@ -9,9 +9,7 @@ use axum::extract::State;
 use countersign::desk::Desk;
 use countersign::digest::Digest;
 use countersign::host::Edit;
-use countersign::intent::Intent;
 use countersign::refusals::Result as Done;
-use countersign::store::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -61,8 +59,8 @@ pub async fn decide(
     // What is decided has its run driven, whether somebody still listens or not.
     let (head, intent, run) = finish(async move {
         let head = own.decide(&id, verdict, digest, note).await?;
-        let Intent { id: intent, tenant, user, .. } = own.show(&own.approval(&id)?.intent)?.intent;
-        let run = runs.drive(Place { tenant, user, intent: intent.clone() });
+        let place = own.decided(&id)?;
+        let (intent, run) = (place.intent.clone(), runs.drive(place));
         Ok((head, intent, run))
     })
     .await?;

@@ -569,7 +569,7 @@ async fn whoever_waits_for_an_intent_hears_of_it_when_it_rests() {
     let path = format!("/v1/intents/{id}?wait=60");
     let (told, ran) = join(house.get(&path, &token), async {
         // Driven beside the API, as another process would.
-        house.desk("owner").resume(&id).await.unwrap()
+        house.app.host().resume("owner", &id).await.unwrap()
     })
     .await;
     assert_eq!((told.is(200).json()["status"].as_str(), ran.intent.status), (Some("done"), Status::Done));

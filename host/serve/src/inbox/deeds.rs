@@ -24,7 +24,6 @@ use countersign::host::{Edit, Install, Order, Signed};
 use countersign::people::{Deed, Role, TENANT};
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Error, Problem, Result};
-use countersign::store::Place;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -58,7 +57,7 @@ async fn decide(inbox: Arc<Inbox>, id: String, posted: Posted, verdict: Verdict)
     let (desk, host, name) = (session.desk.clone(), inbox.clone(), id.clone());
     let decided = finish(async move {
         let head = desk.decide(&name, verdict, shown, note).await?;
-        let place = place_of(&desk, &name)?;
+        let place = desk.decided(&name)?;
         (host.drive)(place).await;
         Ok(head)
     })
@@ -71,12 +70,6 @@ async fn decide(inbox: Arc<Inbox>, id: String, posted: Posted, verdict: Verdict)
         }
         Err(error) => approval_again(&session, &id, error.into(), None),
     }
-}
-
-/// Where the run of an approval is.
-fn place_of(desk: &Desk, id: &str) -> Result<Place> {
-    let stored = desk.approval(id)?;
-    Ok(Place { tenant: desk.person().tenant.clone(), user: stored.user, intent: stored.intent })
 }
 
 fn approval_again(session: &Session, id: &str, refused: Refused, typed: Option<&Edit>) -> Answer {
@@ -114,7 +107,7 @@ pub async fn decline_several(State(inbox): State<Arc<Inbox>>, posted: Posted) ->
         for (id, shown) in picked {
             match desk.decide(&id, Verdict::Decline, shown, note.clone()).await {
                 // Nobody waits for so many.
-                Ok(_) => drop((host.drive)(place_of(&desk, &id)?)),
+                Ok(_) => drop((host.drive)(desk.decided(&id)?)),
                 Err(error) => failed.push((id, error)),
             }
         }

@@ -188,7 +188,8 @@ impl House {
             retry_of: None,
         };
         let accepted = self.desk().submit(order, None).await.unwrap();
-        let view = self.desk().resume(&accepted.intent).await.unwrap();
+        let place = self.desk().place(&accepted.intent).unwrap();
+        let view = self.host.resume(place.owner(), &place.intent).await.unwrap();
         let id = view.pending().expect("it waits").approval.id.clone();
         self.desk().approval(&id).unwrap()
     }
