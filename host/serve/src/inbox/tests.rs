@@ -2,22 +2,19 @@
 
 use super::seal::Seal;
 use super::{Inbox, Site, router};
+use crate::http::tests::options;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use countersign::authority::Capability;
-use countersign::clock::Clock;
-use countersign::config::Config;
 use countersign::desk::Desk;
-use countersign::engine::limits::Limits;
-use countersign::host::{Host, Install, Options, Order};
+use countersign::host::{Host, Install, Order};
 use countersign::people::{Person, Role};
 use countersign::refusals::Code;
 use countersign::store::{Page, Place, Stored};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
@@ -95,17 +92,7 @@ impl House {
 
     fn at(origin: &str) -> House {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-cache/countersign");
-        let options = Options {
-            data: folder.path().join("data"),
-            config: Config::default(),
-            clock: Arc::new(Clock::virtual_at(1_772_000_000_000, 1)),
-            // One for all tests of this build: compiling the same agent again would prove nothing.
-            cache: Some(cache),
-            limits: Limits::default(),
-            in_memory: true,
-        };
-        let host = Arc::new(Host::open(options).unwrap());
+        let host = Arc::new(Host::open(options(folder.path(), true)).unwrap());
         let site = Site {
             origin: origin.into(),
             origins: vec![origin.into()],
