@@ -41,7 +41,7 @@ use tokio::sync::watch;
 use writer::Writer;
 
 /// The version of the tables. A database of a newer version is refused.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// The oldest SQLite without the bug that could corrupt a database in WAL mode when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a write waits for another process.
@@ -265,10 +265,16 @@ fn migrate(db: &mut Connection) -> Result<()> {
                 transaction.execute_batch(include_str!("schema.sql"))?;
                 transaction.execute("INSERT INTO meta VALUES ('latest_ms', 0), ('sent', 0)", [])?;
             }
-            1 => transaction
-                .execute_batch(concat!(include_str!("from-1-to-2.sql"), include_str!("from-2-to-3.sql")))?,
-            2 => transaction.execute_batch(include_str!("from-2-to-3.sql"))?,
-            _ => {}
+            older => {
+                let steps = [
+                    include_str!("from-1-to-2.sql"),
+                    include_str!("from-2-to-3.sql"),
+                    include_str!("from-3-to-4.sql"),
+                ];
+                for step in steps.iter().skip(older as usize - 1) {
+                    transaction.execute_batch(step)?;
+                }
+            }
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
@@ -426,8 +432,9 @@ mod tests {
                 .unwrap()
         };
         let (old, new) = (made(1, include_str!("version-1.sql")), made(0, ""));
-        let between = made(2, include_str!("version-2.sql"));
-        for older in [&old, &between] {
+        let second = made(2, include_str!("version-2.sql"));
+        let third = made(3, include_str!("version-3.sql"));
+        for older in [&old, &second, &third] {
             assert_eq!(columns(older), columns(&new));
             assert_eq!(indexes(older), indexes(&new));
         }

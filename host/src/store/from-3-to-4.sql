@@ -1,0 +1,1 @@
+-- What version 4 has beside version 3. `schema.sql` is the whole of it; a test compares the two.
