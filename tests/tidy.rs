@@ -82,6 +82,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "rusqlite",
         ],
     ),
+    ("address.rs", &["crate::"]),
     ("moment.rs", &["crate::"]),
     ("refusals", &["crate::"]),
     (
@@ -238,6 +239,9 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ("INSTANCES_MAX", &[limits::INSTANCES_MAX as u64]),
         ("STACK_BYTES_MAX", &[limits::STACK_BYTES_MAX as u64]),
         ("CALL_BYTES_MAX", &[limits::CALL_BYTES_MAX as u64]),
+        ("LINK_BYTES_MAX", &[approval::link::LINK_BYTES_MAX as u64]),
+        ("FOUND_MAX", &[approval::linked::FOUND_MAX as u64]),
+        ("FAMILIAR_MAX", &[approval::names::FAMILIAR_MAX as u64]),
         ("HANDLES_MAX", &[limits::HANDLES_MAX as u64]),
         ("RESOURCES_MAX", &[limits::RESOURCES_MAX as u64]),
         ("RANDOM_BYTES_MAX", &[limits::RANDOM_BYTES_MAX]),

@@ -286,12 +286,9 @@ fn recipients(list: &Entry) -> Result<Vec<Pattern>, Problem> {
             return Err(entry.wrong(what, "no address is that long: shorten it"));
         }
         // A pattern no address can match would forbid without a word what it was meant to allow.
-        let can_match = text.bytes().all(|byte| byte.is_ascii_graphic())
-            && text.matches('@').count() <= 1
-            && text.contains(['@', '*']);
-        if !can_match {
+        if !address::is_coverable(&text) {
             return Err(entry.wrong(
-                format!("no address is like `{}`", short(&text, 60)),
+                format!("no address that mail can be sent to is like `{}`", short(&text, 60)),
                 "write an address, or a pattern such as `*@example.com`",
             ));
         }
@@ -714,6 +711,10 @@ grace_seconds = 0
             ("[approval]\nrecipients = [\"example.com\"]\n", 2, "approval.recipients[0]"),
             ("[approval]\nrecipients = [\"Ada <ada@x.com>\"]\n", 2, "approval.recipients[0]"),
             ("[approval]\nrecipients = [\"a@b@c\"]\n", 2, "approval.recipients[0]"),
+            ("[approval]\nrecipients = [\"*\",\n\"*%*@company.com\"]\n", 3, "approval.recipients[1]"),
+            ("[approval]\nrecipients = [\"*!*@company.com\"]\n", 2, "approval.recipients[0]"),
+            ("[approval]\nrecipients = [\"*@192.0.2.1\"]\n", 2, "approval.recipients[0]"),
+            ("[users.ada]\naddress = \"ada%evil.example@company.com\"\n", 2, "users.ada.address"),
             ("[approval]\nrecipients = [\"*@bä.com\"]\n", 2, "approval.recipients[0]"),
             // What strict does not allow.
             ("[approval]\npolicy = \"strict\"\n", 1, "approval.recipients"),

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod address;
 pub mod agent;
 pub mod approval;
 pub mod audit;

@@ -1,5 +1,6 @@
 //! `agent.json`: what an agent says it is and may be granted.
 
+use crate::address;
 use crate::authority::{Capability, Scopes};
 use crate::refusals::{Code, Problem, Result};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -121,6 +122,21 @@ impl Manifest {
             if patterns.len() > PATTERNS_MAX {
                 let what = format!("field `scopes`: {capability} has more than {PATTERNS_MAX} patterns");
                 return Err(invalid("scopes", what));
+            }
+            // A pattern that covers nobody would confine without a word to less than its author meant.
+            if capability.names_addresses()
+                && let Some(pattern) =
+                    patterns.iter().find(|pattern| !address::is_coverable(pattern.as_str()))
+            {
+                let pattern = pattern.as_str();
+                let what = format!(
+                    "field `scopes`: {capability} has `{}`, and no address that mail can be sent to is like that: write an \
+                     address, or a pattern such as `*@example.com`",
+                    crate::printable::short(pattern, 60)
+                );
+                // It stands in the text as JSON writes it, in quotes.
+                let written = Value::from(pattern).to_string();
+                return Err(invalid(&written[1..written.len() - 1], what));
             }
             if !self.capabilities.contains(capability) {
                 let what = format!("field `scopes`: {capability} is confined but not among `capabilities`");
@@ -296,6 +312,18 @@ mod tests {
             error(&with("\"scopes\": {\"messages.send\": []}")),
             "the manifest, line 2: field `scopes`: messages.send is confined but not among `capabilities`"
         );
+        let sends = |patterns: &str| {
+            let sends = MINIMAL.replace("messages.read", "messages.send");
+            sends.replacen('{', &format!("{{\n\"scopes\": {{\"messages.send\": [\n{patterns}]}},"), 1)
+        };
+        for route in ["*%*@company.com", "evil.example!*", "company.com", "-*@company.com", "*@192.0.2.1"] {
+            let what = format!(
+                "the manifest, line 4: field `scopes`: messages.send has `{route}`, and no address that mail can be sent to is like \
+                 that: write an address, or a pattern such as `*@example.com`"
+            );
+            assert_eq!(error(&sends(&format!("\"*@company.com\",\n\"{route}\""))), what);
+        }
+        assert!(Manifest::parse(&sends("\"*@company.com\"")).is_ok());
         let unknown = error(&with("\"scope\": {}"));
         assert!(
             unknown.starts_with("the manifest, line 2: field `scope`: unknown field `scope`"),

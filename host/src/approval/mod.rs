@@ -6,16 +6,19 @@
 //! in one transaction. `letter` renders the action to the bytes of a mail.
 
 pub mod action;
-pub mod address;
 pub mod binding;
 pub mod decision;
 pub mod html;
 pub mod letter;
+pub mod link;
+pub mod linked;
+pub mod names;
 pub mod notices;
 pub mod outbox;
 pub mod policy;
 pub mod words;
 
+pub use crate::address;
 pub use action::{Action, BodyKind};
 pub use binding::Binding;
 pub use policy::{PENDING_MS, Policy};

@@ -1,8 +1,10 @@
 //! What the operator allows, beside what agents are granted and people sign. Pure.
 
 use super::{Action, Binding, BodyKind};
+use crate::address::{self, Fault};
 use crate::authority::Pattern;
 use crate::clock::Millis;
+use crate::printable::short;
 use crate::refusals::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -41,13 +43,16 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// `INVALID_PARAMETER` for HTML that is not allowed, `SCOPE_VIOLATION` naming every recipient that is not.
+    /// `INVALID_RECIPIENT` for what is no address to send to, by the rules of this release: a message that was asked about or
+    /// signed under older ones does not leave either. `INVALID_PARAMETER` for HTML that is not allowed, `SCOPE_VIOLATION`
+    /// naming every recipient that is not.
     pub fn admit(&self, action: &Action) -> Result<(), Refusal> {
+        are_addresses(action)?;
         if action.body_kind == BodyKind::Html && !self.html {
             return Err(Refusal::parameter("bodyKind", "must be `text`: the operator allows no HTML"));
         }
         let Some(allowed) = &self.recipients else { return Ok(()) };
-        let is_allowed = |address: &&str| allowed.iter().any(|pattern| pattern.matches(address));
+        let is_allowed = |address: &&str| allowed.iter().any(|pattern| pattern.covers(address));
         let outside: Vec<_> = action.recipients().filter(|address| !is_allowed(address)).collect();
         match outside.is_empty() {
             true => Ok(()),
@@ -88,6 +93,33 @@ impl Policy {
             || self.pending_ms < before.pending_ms
     }
 }
+
+/// Refuses a message one of whose recipients is no address a message may go to, naming every such recipient.
+///
+/// # Errors
+///
+/// `INVALID_RECIPIENT`; the details give field, address and reason of each.
+pub fn are_addresses(message: &Action) -> Result<(), Refusal> {
+    let fields = [("to", &message.to), ("cc", &message.cc), ("bcc", &message.bcc)];
+    let all = fields.iter().flat_map(|(field, list)| list.iter().map(move |address| (field, address)));
+    let bad: Vec<_> = all.filter_map(|(field, text)| Some((field, text, address::fault(text)?))).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let mut message = "One or more email addresses are invalid.".to_owned();
+    if let Some((_, text, fault)) = bad.iter().find(|(_, _, fault)| *fault != Fault::Grammar) {
+        message += &format!(" `{}`: {fault}", short(text, ADDRESS_CHARS_MAX));
+    }
+    let listed = |(field, text, fault): &(_, &String, Fault)| {
+        let address = &text[..text.floor_char_boundary(ADDRESS_CHARS_MAX)];
+        json!({ "field": field, "address": address, "reason": fault.to_string() })
+    };
+    let recipients: Vec<_> = bad.iter().map(listed).collect();
+    Err(Refusal::new(Code::InvalidRecipient, message).with(json!({ "recipients": recipients })))
+}
+
+/// How much of a bad address is quoted: enough to recognise it. It is hostile, and goes into journals and pages.
+const ADDRESS_CHARS_MAX: usize = 120;
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +179,28 @@ mod tests {
         action.bcc = vec!["b@y.com".to_owned()];
         let refusal = policy.admit(&action).unwrap_err();
         assert_eq!(refusal.details.unwrap()["outside"], json!(["a@y.com", "b@y.com"]));
+    }
+
+    #[test]
+    fn a_route_is_no_recipient_whatever_the_operator_allows() {
+        for recipients in [
+            None,
+            patterns(&["*@company.com"]),
+            patterns(&["*"]),
+            patterns(&["thief%evil.example@company.com"]),
+        ] {
+            let policy = Policy { recipients, ..Policy::default() };
+            let mut action = to(&["a@company.com", "thief%evil.example@company.com"]);
+            action.bcc = vec!["evil.example!thief@company.com".into()];
+            let refusal = policy.admit(&action).unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidRecipient);
+            assert_eq!(
+                refusal.message,
+                "One or more email addresses are invalid. `thief%evil.example@company.com`: Mail servers read `%` as a route to \
+                 another domain: write the address of the one it is meant for."
+            );
+            assert_eq!(refusal.details.unwrap()["recipients"][1]["field"], "bcc");
+        }
     }
 
     #[test]

@@ -42,6 +42,13 @@ capabilities! {
     NetworkFetch = "network.fetch",
 }
 
+impl Capability {
+    /// Whether what it is confined to are mail addresses: those of senders, or of recipients.
+    pub fn names_addresses(self) -> bool {
+        matches!(self, Capability::MessagesRead | Capability::MessagesSend)
+    }
+}
+
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

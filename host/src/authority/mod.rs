@@ -67,7 +67,7 @@ pub fn confine<'a>(
     addresses: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), Refusal> {
     let Some(scope) = permit.scope() else { return Ok(()) };
-    let within = |address: &&str| scope.iter().any(|pattern| pattern.matches(address));
+    let within = |address: &&str| scope.iter().any(|pattern| pattern.covers(address));
     let outside: Vec<_> = addresses.into_iter().filter(|address| !within(address)).collect();
     if outside.is_empty() {
         return Ok(());

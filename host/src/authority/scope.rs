@@ -1,6 +1,7 @@
 //! Patterns that confine a capability to part of its resources.
 
 use super::Capability;
+use crate::address;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,7 +24,13 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether the pattern covers all of `text`.
+    /// Whether mail to `address` is within the pattern: the pattern matches it, and it is an address a message may go to. Of a
+    /// text a mail server reads as a route to somewhere else, nobody knows whom it covers.
+    pub fn covers(&self, address: &str) -> bool {
+        address::is_valid(address) && self.matches(address)
+    }
+
+    /// Whether the pattern matches all of `text`.
     ///
     /// Both are chosen by strangers (the manifest's author, the agent), so this takes time proportional to their
     /// lengths: each piece between stars is searched once, leftmost, and never again.
@@ -63,5 +70,23 @@ mod tests {
         for (pattern, text, expected) in cases {
             assert_eq!(Pattern::new(pattern).matches(text), expected, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn no_pattern_covers_a_route() {
+        for route in [
+            "thief%evil.example@company.com",
+            "evil.example!thief@company.com",
+            "/tmp/x@company.com",
+            "-x@company.com",
+        ] {
+            for pattern in ["*", "*@company.com", "*company.com", route] {
+                assert!(
+                    Pattern::new(pattern).matches(route) && !Pattern::new(pattern).covers(route),
+                    "{pattern}"
+                );
+            }
+        }
+        assert!(Pattern::new("*@company.com").covers("Thief+evil@Company.com"));
     }
 }

@@ -1,0 +1,315 @@
+//! Names of hosts and addresses as people tell them apart: by the end of them. Pure.
+
+use crate::printable::short;
+use psl::Psl as _;
+use std::collections::{BTreeMap, BTreeSet};
+use unicode_security::skeleton;
+
+/// How many domains somebody writes to are compared with.
+pub const FAMILIAR_MAX: usize = 500;
+/// From how many characters on a name is compared by one letter more, less or other, and found within another.
+const COMPARED_CHARS_MIN: usize = 5;
+
+/// The part of a host somebody registers, by the public suffix list: `evil.example` of `bank.com.evil.example`, and
+/// `ada.github.io` of itself. Where there is none, such as in an IP address, all of it. The host is canonical.
+pub fn registrable(host: &str) -> &str {
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return host;
+    }
+    psl::List
+        .domain(host.as_bytes())
+        .and_then(|domain| std::str::from_utf8(domain.as_bytes()).ok())
+        .unwrap_or(host)
+}
+
+/// The domain of an address, and a host as it is.
+pub fn domain(name: &str) -> &str {
+    name.rsplit_once('@').map_or(name, |(_, domain)| domain)
+}
+
+/// A host or an address on one line, with no more than `chars_max` characters of it. What is left out is left out at the
+/// beginning, or behind the beginning of a local part, so that the end stays, by which it is told where mail goes.
+pub fn short_name(name: &str, chars_max: usize) -> String {
+    let total = name.chars().count();
+    if total <= chars_max {
+        return short(name, chars_max);
+    }
+    let (local, host) = match name.rsplit_once('@') {
+        Some((local, host)) => (Some(local), host),
+        None => (None, name),
+    };
+    let tail = |text: &str, chars: usize| {
+        text.chars().skip(text.chars().count().saturating_sub(chars)).collect::<String>()
+    };
+    // A local part has up to a quarter, so that who it is can be told as well.
+    let begin: String = local.unwrap_or_default().chars().take(chars_max / 4).collect();
+    let room = chars_max - begin.chars().count();
+    let is_cut = host.chars().count() > room;
+    let end = tail(host, room);
+    let kept = begin.chars().count() + end.chars().count();
+    let end = short(&end, chars_max);
+    let left_out = format!("({} characters left out)", total - kept - usize::from(local.is_some()));
+    match local {
+        None => format!("…{end} {left_out}"),
+        Some(local) => {
+            let dots = if begin.len() < local.len() { "…" } else { "" };
+            format!("{}{dots}@{}{end} {left_out}", short(&begin, chars_max), if is_cut { "…" } else { "" })
+        }
+    }
+}
+
+/// As many characters of a host or an address as `chars_max`, the end of it: for programs, as it stands in the message.
+pub fn end_of(name: &str, chars_max: usize) -> String {
+    let total = name.chars().count();
+    name.chars().skip(total.saturating_sub(chars_max)).collect()
+}
+
+/// What a name looks like at a glance: two names that are easily taken for one another have the same look.
+///
+/// It is the skeleton of Unicode's confusables (UTS 39), which makes one of `а` and `a`, and of `rn` and `m`, without case and
+/// accents; and further one of what people mistake within Latin letters and digits, such as `1`, `l` and `i`, `0` and `o`,
+/// `vv` and `w`.
+fn look(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    // Case first: capitals have looks of their own, which small letters in a name do not have.
+    for c in
+        skeleton(&name.to_lowercase()).flat_map(char::to_lowercase).filter(|c| !crate::printable::is_mark(*c))
+    {
+        out.push(match c {
+            '0' => 'o',
+            '1' | 'i' | 'j' | '|' | 'ı' => 'l',
+            '3' => 'e',
+            '4' => 'a',
+            '5' => 's',
+            '6' | '9' | 'q' => 'g',
+            '7' => 't',
+            '8' => 'b',
+            '2' => 'z',
+            c => c,
+        });
+    }
+    out.replace("rn", "m").replace("vv", "w").replace("cl", "d")
+}
+
+/// Domains a person knows, and what could be taken for one of them.
+#[derive(Debug, Default)]
+pub struct Familiar {
+    domains: BTreeSet<String>,
+    looks: BTreeMap<String, String>,
+    /// The part of a known domain before its public suffix, and each of its looks with one letter less.
+    labels: BTreeMap<String, String>,
+}
+
+impl Familiar {
+    /// Knows the registrable parts of these domains, no more than [`FAMILIAR_MAX`].
+    pub fn new<'a>(domains: impl IntoIterator<Item = &'a str>) -> Familiar {
+        let mut known = Familiar::default();
+        for domain in domains.into_iter().take(FAMILIAR_MAX) {
+            let domain = registrable(&domain.to_ascii_lowercase()).to_owned();
+            if !domain.contains('.') || !known.domains.insert(domain.clone()) {
+                continue;
+            }
+            known.looks.entry(look(&domain)).or_insert_with(|| domain.clone());
+            let label = look(label(&domain));
+            for near in nearly(&label) {
+                known.labels.entry(near).or_insert_with(|| domain.clone());
+            }
+        }
+        known
+    }
+
+    /// Whether a host, or the domain of an address, belongs to one of these.
+    pub fn knows(&self, name: &str) -> bool {
+        self.domains.contains(registrable(domain(name)))
+    }
+
+    /// The familiar domain that a host or the domain of an address, canonical, imitates: it looks the same or differs by one
+    /// letter, is the same under another suffix, or has it before its own registrable end. None for a familiar one.
+    pub fn imitated(&self, name: &str) -> Option<&str> {
+        let host = domain(name);
+        if self.domains.is_empty() || self.knows(host) {
+            return None;
+        }
+        let shown = unicode(host);
+        let own = registrable(&shown);
+        let other = |domain: &String| (registrable(host) != domain.as_str()).then_some(());
+        let found = |domain: &'_ String| other(domain).map(|()| domain.to_owned());
+        let label = look(label(own));
+        let near = nearly(&label);
+        let same = self.looks.get(&look(own)).or_else(|| near.iter().find_map(|near| self.labels.get(near)));
+        let domain = same.and_then(found).or_else(|| self.within(&shown, own))?;
+        self.domains.get(&domain).map(String::as_str)
+    }
+
+    /// The familiar domain that stands within a host: `company.com` in `company.com.evil.example`, in `company-com.evil.example`,
+    /// and its name as a word in `company-login.example`.
+    fn within(&self, host: &str, own: &str) -> Option<String> {
+        let before = host.strip_suffix(own).unwrap_or_default();
+        let parts: Vec<_> = before.split(['.', '-']).filter(|part| !part.is_empty()).map(look).collect();
+        // A domain has two labels or three, such as `company.co.uk`.
+        for length in 2..=3 {
+            for window in parts.windows(length) {
+                if let Some(domain) = self.looks.get(&window.join(".")) {
+                    return Some(domain.clone());
+                }
+            }
+        }
+        let words = label(own).split('-').map(look).collect::<Vec<_>>();
+        if words.len() < 2 {
+            return None;
+        }
+        let is_word = |domain: &&String| {
+            let name = look(label(domain));
+            name.chars().count() >= COMPARED_CHARS_MIN && words.contains(&name)
+        };
+        self.domains.iter().find(is_word).cloned()
+    }
+}
+
+/// The label before the public suffix.
+fn label(domain: &str) -> &str {
+    let suffix = psl::List.suffix(domain.as_bytes()).map_or(0, |suffix| suffix.as_bytes().len());
+    domain[..domain.len() - suffix].trim_end_matches('.')
+}
+
+/// A look, and those with one letter less: two words of which one has a letter more, or another one, share one of these.
+fn nearly(look: &str) -> Vec<String> {
+    let chars: Vec<_> = look.chars().take(64).collect();
+    let mut all = vec![look.to_owned()];
+    if chars.len() >= COMPARED_CHARS_MIN {
+        all.extend(
+            (0..chars.len()).map(|at| [&chars[..at], &chars[at + 1..]].concat().into_iter().collect()),
+        );
+    }
+    all
+}
+
+/// A host with its encoded labels decoded, where they can be.
+pub fn unicode(host: &str) -> String {
+    idna::domain_to_unicode(host).0
+}
+
+/// Whether a name in other letters than Latin reads like a Latin one: all of it looks like ASCII, and not all of it is.
+pub fn reads_latin(label: &str) -> bool {
+    !label.is_ascii() && !label.is_empty() && skeleton(label).all(|c| c.is_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_registers_is_told_by_the_public_suffix_list() {
+        for (host, own) in [
+            ("login.bank.com.evil.example", "evil.example"),
+            ("a.b.co.uk", "b.co.uk"),
+            ("ada.github.io", "ada.github.io"),
+            ("x.ada.github.io", "ada.github.io"),
+            ("localhost", "localhost"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("::1", "::1"),
+            ("com", "com"),
+        ] {
+            assert_eq!(registrable(host), own, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_from_its_harmless_end() {
+        assert_eq!(short_name("evil.example", 20), "evil.example");
+        let host = format!("login.bank.com.{}.evil.example", "a".repeat(50));
+        assert_eq!(short_name(&host, 20), "…aaaaaaa.evil.example (58 characters left out)");
+        assert_eq!(
+            short_name(&format!("anna@{host}"), 20),
+            "anna@…aaa.evil.example (62 characters left out)"
+        );
+        assert_eq!(
+            short_name(&format!("{}@evil.example", "b".repeat(64)), 20),
+            "bbbbb…@evil.example (59 characters left out)"
+        );
+        assert_eq!(end_of(&host, 12), "evil.example");
+        for chars_max in 12..120 {
+            for name in [host.clone(), format!("a.long.local.part.of.somebody@{host}")] {
+                let short = short_name(&name, chars_max);
+                assert!(
+                    short.contains("evil.example"[12_usize.saturating_sub(chars_max * 3 / 4)..].trim()),
+                    "{short}"
+                );
+                assert!(short.chars().count() <= chars_max + 32, "{short}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_be_taken_for_a_familiar_domain_imitates_it() {
+        let known = Familiar::new([
+            "company.com",
+            "mail.paypal.com",
+            "bank.co.uk",
+            "web.de",
+            "microsoft.com",
+            "wells.com",
+        ]);
+        for (name, imitated) in [
+            ("thief@cornpany.com", "company.com"),
+            ("c0mpany.com", "company.com"),
+            ("paypa1.com", "paypal.com"),
+            ("paypai.com", "paypal.com"),
+            ("www.paypaI.com".to_lowercase().as_str(), "paypal.com"),
+            ("vvells.com", "wells.com"),
+            ("xn--80aa0cbo65f.com", "paypal.com"),
+            ("companny.com", "company.com"),
+            ("compny.com", "company.com"),
+            ("conpany.com", "company.com"),
+            ("company.co", "company.com"),
+            ("company.github.io", "company.com"),
+            ("company.com.evil.example", "company.com"),
+            ("x@login.company.com.evil.example", "company.com"),
+            ("company-com.evil.example", "company.com"),
+            ("bank.co.uk.evil.example", "bank.co.uk"),
+            ("cornpany.com.evil.example", "company.com"),
+            ("company-login.example", "company.com"),
+            ("secure-rnicrosoft-mail.example", "microsoft.com"),
+            ("rnicrosoft.com", "microsoft.com"),
+            ("bank.uk.com", "bank.co.uk"),
+        ] {
+            assert_eq!(known.imitated(name), Some(imitated), "{name}");
+        }
+        for name in [
+            "company.com",
+            "ada@mail.company.com",
+            "paypal.com",
+            "example.org",
+            "company.atlassian.net",
+            "wiki.example",
+            "bank-holiday.example",
+            "w.de",
+            "webb.de",
+            "192.0.2.1",
+            "",
+            "localhost",
+        ] {
+            assert_eq!(known.imitated(name), None, "{name}");
+        }
+        assert_eq!(Familiar::default().imitated("cornpany.com"), None);
+    }
+
+    #[test]
+    fn a_name_in_other_letters_may_read_like_a_latin_one() {
+        assert!(reads_latin("аррӏе") && reads_latin("ѕсоре"));
+        for label in ["apple", "пример", "bücher", "日本", ""] {
+            assert!(!reads_latin(label), "{label}");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_in_proportion_to_their_length() {
+        let many: Vec<_> = (0..2_000).map(|n| format!("name{n}.example")).collect();
+        let known = Familiar::new(many.iter().map(String::as_str));
+        assert_eq!(known.domains.len(), FAMILIAR_MAX);
+        let long = ["a-b"; 60].join(".");
+        for _ in 0..1_000 {
+            let _ = known.imitated(&long);
+        }
+    }
+}
