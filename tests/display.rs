@@ -104,15 +104,29 @@ fn unseen(text: &str) -> Option<char> {
     text.chars().find(|c| {
         let c = *c;
         marks = if is_in(MARKS, c) { marks + 1 } else { 0 };
-        // Behind a sign it makes an emoji of it, which is seen.
-        let stray = c == '\u{fe0f}' && !matches!(before, '\u{2010}'..='\u{33ff}' | '\u{1f000}'..='\u{1faff}');
+        let needed = is_needed(before, c);
+        let hides = (is_in(UNSEEN, c) || c == '\u{fe0f}') && !needed;
         before = c;
-        c.is_control() && c != '\n'
-            || c as u32 & 0xfffe == 0xfffe
-            || stray
-            || is_in(UNSEEN, c)
-            || marks > MARKS_MAX
+        c.is_control() && c != '\n' || c as u32 & 0xfffe == 0xfffe || hides || marks > MARKS_MAX && !needed
     })
+}
+
+/// Whether what shows nothing by itself does its work behind this character: a space between words, once; a joiner of letters that
+/// are not Latin or of emoji; the form of an emoji, of a key, of an ideograph; the letters of a flag.
+fn is_needed(before: char, c: char) -> bool {
+    let is_seen = !before.is_whitespace() && !before.is_control() && !is_in(UNSEEN, before);
+    let is_picture = matches!(before, '\u{2010}'..='\u{33ff}' | '\u{1f000}'..='\u{1faff}') && is_seen;
+    match c {
+        '\u{a0}' | '\u{202f}' | '\u{3000}' => is_seen,
+        '\u{200c}' | '\u{200d}' => is_seen && !before.is_ascii() || before == '\u{fe0f}',
+        '\u{fe0e}' | '\u{fe0f}' => is_picture || matches!(before, '0'..='9' | '#' | '*' | '©' | '®'),
+        '\u{180b}'..='\u{180f}' => matches!(before, '\u{1820}'..='\u{18aa}'),
+        '\u{e0100}'..='\u{e01ef}' => {
+            matches!(before, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+        }
+        '\u{e0062}'..='\u{e007f}' => before == '\u{1f3f4}' || matches!(before, '\u{e0062}'..='\u{e0077}'),
+        _ => false,
+    }
 }
 
 #[test]
@@ -382,6 +396,8 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         decided: None,
         policy: 1,
         correspondents: BTreeSet::new(),
+        familiar: Vec::new(),
+        viewer: None,
     }
 }
 
@@ -412,13 +428,16 @@ fn assert_marked(drawn: &str, approval: &output::Approval) {
     let fields = ["  From     | ", "  To       | ", "  Bcc      | ", "  Subject  | "];
     let link = (1..=approval.body_links.len()).map(|number| format!("  Link [{number}] | "));
     let once: Vec<_> = fields.map(str::to_owned).into_iter().chain(link).collect();
-    let marks = ["  | ", "  + ", "  ! ", "           | ", "           + "];
+    let marks = ["  | ", "  + ", "  ! ", "  also: ", "           | ", "           + "];
     for line in drawn.lines() {
         let marked = marks.iter().any(|mark| line.starts_with(mark))
             || once.iter().any(|field| line.starts_with(field));
         assert!(marked || ours.iter().any(|own| own == line), "{line:?} in {drawn}");
         // Marks take no room.
-        let takes_room = |c: &char| !is_in(MARKS, *c) && *c != '\u{fe0f}';
+        let takes_room = |c: &char| {
+            !is_in(MARKS, *c)
+                && !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{180b}'..='\u{180f}' | '\u{e0062}'..)
+        };
         let columns: usize =
             line.chars().filter(takes_room).map(|c| if matches!(c, '\u{1100}'..) { 2 } else { 1 }).sum();
         // A mark of a script this table does not have stays with its letter, beyond the end of a row if need be.

@@ -2,15 +2,16 @@
 //!
 //! The person here is the most trusting there is: they say yes to whatever they are asked, unless a lie needs their no. So what
 //! leaves is what the dialog lets through, not what a careful reader would have stopped. `tests/lies.txt` is the committed table, one
-//! line per lie: its item of the catalogue (1 to 13: what is said, shown and sent; `branch`: an agent that behaves otherwise once it
+//! line per lie: its item of the catalogue (1 to 14: what is said, shown and sent; `branch`: an agent that behaves otherwise once it
 //! is approved), what the person was shown, what the agent heard, and whether a message left. A line for the strict policy stands
 //! only where it says something else. `BLESS=1` writes the table anew.
 //!
 //! Whatever the table says, a message that leaves was shown whole before it was signed, and is that message byte for byte.
 
 use crate::races::account;
+use crate::readers::{Letter, read_as_signed};
 use crate::support::{guest, workspace};
-use countersign::approval::notices::{Flag, notices};
+use countersign::approval::notices::Flag;
 use countersign::approval::{Action, Policy, Verdict, letter};
 use countersign::authority::{Capability, Pattern};
 use countersign::clock::{Clock, Millis};
@@ -198,7 +199,7 @@ impl Chapter<'_> {
 
 fn lies() -> Vec<Lie> {
     let mut lies = Vec::new();
-    let chapters: [(_, fn(&mut Chapter)); 14] = [
+    let chapters: [(_, fn(&mut Chapter)); 15] = [
         ("1", other_bodies),
         ("2", more_recipients),
         ("3", copies),
@@ -212,6 +213,7 @@ fn lies() -> Vec<Lie> {
         ("11", invisible_characters),
         ("12", addresses),
         ("13", normal_forms),
+        ("14", where_links_lead),
         ("branch", turncoats),
     ];
     for (item, tell) in chapters {
@@ -657,6 +659,25 @@ fn addresses(chapter: &mut Chapter) {
         ("a route", "@evil.example:team@company.com"),
         ("a route with a percent sign", "team%company.com-№@evil.example"),
         ("a route with an exclamation mark", "evil.example!team-№@company.com"),
+        ("a route inside the operator's list", "thief-№%evil.example@company.com"),
+        ("two routes", "thief-№%a.example%evil.example@company.com"),
+        ("a route in its encoded form", "thief-№%40evil.example@company.com"),
+        ("a path of two machines", "evil.example!b.example!team-№@company.com"),
+        ("a route with a comma", "@company.com,@evil.example:thief-№@company.com"),
+        ("an address of X.400", "/G=Team/S=№/O=evil/@company.com"),
+        ("a file", "/var/mail/team-№@company.com"),
+        ("a program", "|sh-№@company.com"),
+        ("an expansion", "${run-№}@company.com"),
+        ("an option", "-oQ№@company.com"),
+        ("a domain that is one number", "team-№@2130706433"),
+        ("a domain in hexadecimal", "team-№@0x7f.1"),
+        ("digits for letters in the domain", "team-№@c0mpany.com"),
+        ("one letter more in the domain", "team-№@companny.com"),
+        ("our name as a word of theirs", "team-№@company-portal.example"),
+        (
+            "a domain behind a long one",
+            "team-№@company.com.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.evil.example",
+        ),
         ("a line break and a hidden copy", "team@company.com\r\nBcc: thief@evil.example"),
         ("a bare line feed", "team@company.com\nBcc: thief@evil.example"),
         ("a zero byte", "team@company.com\0thief@evil.example"),
@@ -739,6 +760,73 @@ fn normal_forms(chapter: &mut Chapter) {
     let subject = |text: &str| with(told(), json!({ "subject": text }));
     chapter.swap("the subject, composed and decomposed", subject("caf\u{e9} №"), subject("cafe\u{301} №"));
     chapter.swap("the subject, a ligature", subject("file №"), subject("\u{fb01}le №"));
+}
+
+fn where_links_lead(chapter: &mut Chapter) {
+    for (what, href) in [
+        ("a user name with a semicolon", "https://bank.com;@evil.example/login"),
+        ("a user name with a bracket", "https://bank.com)@evil.example/login"),
+        ("a user name with a square bracket", "https://bank.com]@evil.example/login"),
+        ("a user name and a password", "https://bank.com:443@evil.example/login"),
+        ("an empty user name", "https://@evil.example/login"),
+        ("an encoded at sign", "https://bank.com%40evil.example/login"),
+        ("backslashes", "https:\\\\evil.example\\login"),
+        ("a backslash before an at sign", "https://bank.com\\@evil.example/"),
+        ("one slash", "https:/evil.example/login"),
+        ("three slashes", "https:///evil.example/login"),
+        ("an encoded letter in the host", "https://%65vil.example/login"),
+        ("a dot of full width in the host", "https://evil\u{3002}example/login"),
+        ("letters of full width in the host", "https://\u{ff45}vil.example/login"),
+        ("a number for the host", "https://2130706433/login"),
+        ("a hexadecimal number for the host", "https://0x7f000001/login"),
+        ("an octal number for the host", "https://0177.0.0.1/login"),
+        ("a tab in the host", "https://ev\til.example/login"),
+        ("a line break in the host", "https://ev\nil.example/login"),
+        ("a soft hyphen in the host", "https://ev\u{ad}il.example/login"),
+        ("our bank before their name", "https://bank.com.evil.example/login"),
+        ("our bank in the path", "https://evil.example/bank.com"),
+        ("another scheme", "javascript:location='https://evil.example'"),
+        ("two recipients", "mailto:thief@evil.example,bank@bank.com"),
+        ("a hidden recipient", "mailto:bank@bank.com?bcc=thief@evil.example"),
+        ("a copy, in capitals", "mailto:bank@bank.com?CC=thief@evil.example"),
+        ("a recipient behind a question mark", "mailto:?to=thief@evil.example"),
+        ("an encoded recipient", "mailto:thief%40evil.example"),
+        ("a recipient with a route", "mailto:thief%25evil.example@bank.com"),
+        ("a semicolon between recipients", "mailto:bank@bank.com;thief@evil.example"),
+        ("a file that is attached", "mailto:bank@bank.com?attach=/etc/passwd"),
+        ("an answer to somebody else", "mailto:bank@bank.com?reply-to=thief@evil.example"),
+    ] {
+        let href = href.replace('&', "&amp;");
+        chapter.html(
+            &format!("a link to the bank with {what}"),
+            &format!("<p><a href=\"{href}\">bank.com</a></p>"),
+        );
+    }
+    for (what, text) in [
+        ("a user name before the host", "Log in at https://bank.com;@evil.example/login today."),
+        (
+            "a long user name before the host",
+            &format!("Log in at https://bank.com-{}@evil.example/ today.", "a".repeat(400)),
+        ),
+        ("a bare host", "Please confirm at payroll-portal.evil.example/login before noon."),
+        ("a bare address", "Or write to ceo@evil.example."),
+        ("a bare host of capitals", "Confirm at EVIL.Example/login."),
+        ("a bare host in brackets", "Confirm (evil.example), please."),
+        ("a bare host with letters of another script", "Confirm at b\u{430}nk.com."),
+        ("a bare host that looks like ours", "Confirm at cornpany.com/login."),
+        ("a bare host with ours before it", "Confirm at company.com.evil.example."),
+        ("a file that is a host", "See invoice.zip."),
+        ("a share", "See \\\\10.0.0.7\\invoices."),
+        ("a number with a path", "Confirm at 2130706433/login or 127.0.0.1/login."),
+        ("a uuencoded file", "See the invoice.\n\nbegin 644 invoice.html\nJ/'-C<FEP=#YL;V-A=&EO\n`\nend\n"),
+        ("a file in base64", "begin-base64 644 invoice.html\nPHNjcmlwdD4=\n====\n"),
+        ("a file in yEnc", "=ybegin line=128 size=3 name=invoice.exe\nabc\n=yend size=3\n"),
+        ("a file in BinHex", "(This file must be converted with BinHex 4.0)\n:$f*TEQKPH#jcG\n"),
+        ("the beginning Outlook takes for a file", "begin  the numbers are in\n"),
+        ("the number of a link", "Log in at the bank [1], not elsewhere."),
+    ] {
+        chapter.body(what, &format!("The numbers of report №.\n{text}"));
+    }
 }
 
 fn turncoats(chapter: &mut Chapter) {
@@ -1262,7 +1350,8 @@ impl Court {
     }
 
     /// Each message that has left maps to one approval, was signed as what it is, and its bytes are those of what was shown.
-    fn close(&self) -> usize {
+    /// Gives how many there are, and adds what readers are to read of them.
+    fn close(&self, letters: &mut Vec<Letter>) -> usize {
         let mut all = Vec::new();
         for user in [USER, NEIGHBOUR] {
             for sent in self.host.sent(user).unwrap() {
@@ -1271,6 +1360,7 @@ impl Court {
                 assert_eq!(&sent.action, shown);
                 assert_eq!(letter::parse(&sent.bytes, shown).as_ref(), Some(shown));
                 assert_eq!(sent.bytes, letter::render(shown, &sent.message_id, signed.at_ms).unwrap());
+                letters.push(Letter { bytes: sent.bytes.clone(), signed: shown.clone() });
                 all.push(sent);
             }
         }
@@ -1288,7 +1378,7 @@ impl Court {
 fn seen(stored: &Stored) -> String {
     let approval = &stored.approval;
     let mut words = vec![word(&approval.binding)];
-    for notice in notices(approval, &|address| stored.has_written_to(address)) {
+    for notice in stored.notices() {
         // The binding says these.
         if matches!(notice.flag, Flag::Question | Flag::Hold | Flag::Declared) {
             continue;
@@ -1387,7 +1477,8 @@ async fn no_lie_lets_a_message_out_that_was_not_shown_and_signed() {
         }
     }
     // The message that made the host's acquaintance with the recipients is none of the lies.
-    assert_eq!(by_default.close() + strictly.close(), delivered + 2);
+    let mut letters = Vec::new();
+    assert_eq!(by_default.close(&mut letters) + strictly.close(&mut letters), delivered + 2);
     eprintln!(
         "{} lies under each of two policies: {ends:?}; {delivered} messages delivered; {} silently passed; {uninspectable} \
          uninspectable",
@@ -1404,4 +1495,5 @@ async fn no_lie_lets_a_message_out_that_was_not_shown_and_signed() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     let differing = committed.lines().zip(table.lines()).find(|(committed, found)| committed != found);
     assert!(committed == table, "BLESS=1 writes the table anew: {differing:#?}");
+    eprintln!("letters were read as signed {} times", read_as_signed(&letters));
 }

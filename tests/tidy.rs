@@ -239,9 +239,6 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ("INSTANCES_MAX", &[limits::INSTANCES_MAX as u64]),
         ("STACK_BYTES_MAX", &[limits::STACK_BYTES_MAX as u64]),
         ("CALL_BYTES_MAX", &[limits::CALL_BYTES_MAX as u64]),
-        ("LINK_BYTES_MAX", &[approval::link::LINK_BYTES_MAX as u64]),
-        ("FOUND_MAX", &[approval::linked::FOUND_MAX as u64]),
-        ("FAMILIAR_MAX", &[approval::names::FAMILIAR_MAX as u64]),
         ("HANDLES_MAX", &[limits::HANDLES_MAX as u64]),
         ("RESOURCES_MAX", &[limits::RESOURCES_MAX as u64]),
         ("RANDOM_BYTES_MAX", &[limits::RANDOM_BYTES_MAX]),
@@ -282,6 +279,9 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
             &[rules::RECIPIENTS_MAX as u64, rules::SUBJECT_BYTES_MAX as u64, rules::BODY_BYTES_MAX as u64],
         ),
         ("HTML_BYTES_MAX", &[html::HTML_BYTES_MAX as u64, html::HTML_DEPTH_MAX as u64]),
+        ("LINK_BYTES_MAX", &[approval::link::LINK_BYTES_MAX as u64]),
+        ("FOUND_MAX", &[approval::linked::FOUND_MAX as u64]),
+        ("FAMILIAR_MAX", &[approval::names::FAMILIAR_MAX as u64]),
         (
             "COMPONENT_BYTES_MAX",
             &[

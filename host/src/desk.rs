@@ -157,7 +157,7 @@ impl Desk {
     /// Cancels an intent; see [`Host::cancel`].
     pub async fn cancel(&self, id: &str) -> Result<View> {
         let scope = self.reach(Deed::CancelAny)?;
-        self.host.cancel(scope, id).await
+        Ok(self.viewed(self.host.cancel(scope, id).await?))
     }
 
     /// Intents this person may look at, newest first.
@@ -167,7 +167,7 @@ impl Desk {
 
     /// An intent as it stands.
     pub fn show(&self, id: &str) -> Result<View> {
-        self.host.show(self.sight()?, id)
+        Ok(self.viewed(self.host.show(self.sight()?, id)?))
     }
 
     /// The journal of an intent.
@@ -179,7 +179,8 @@ impl Desk {
 
     /// Approvals this person may look at, newest first.
     pub fn approvals(&self, pending: bool, page: Page<'_>) -> Result<Vec<Stored>> {
-        self.host.approvals(self.sight()?, pending, page)
+        let found = self.host.approvals(self.sight()?, pending, page)?;
+        Ok(found.into_iter().map(|stored| self.seen(stored)).collect())
     }
 
     /// How many approvals wait that this person may look at: as far as `most`.
@@ -189,7 +190,17 @@ impl Desk {
 
     /// An approval.
     pub fn approval(&self, id: &str) -> Result<Stored> {
-        self.host.approval(self.sight()?, id)
+        Ok(self.seen(self.host.approval(self.sight()?, id)?))
+    }
+
+    /// The run as this person is told of it.
+    fn viewed(&self, view: View) -> View {
+        View { approvals: view.approvals.into_iter().map(|stored| self.seen(stored)).collect(), ..view }
+    }
+
+    /// The approval as this person is told of it.
+    fn seen(&self, stored: Stored) -> Stored {
+        Stored { viewer: Some(self.person.name.clone()), ..stored }
     }
 
     /// Whose approvals this person may decide: those of everybody in the tenant, and not of one who cannot decide.

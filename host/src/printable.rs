@@ -8,6 +8,8 @@ pub const TITLE_CHARS_MAX: usize = 120;
 pub const DESCRIPTION_CHARS_MAX: usize = 500;
 /// How many combining marks may sit on one character before the rest are shown as escapes.
 const COMBINING_RUN_MAX: usize = 4;
+/// How many emoji are joined to one, a family of five with room: no picture is made of more.
+const JOINED_MAX: usize = 6;
 
 /// `text` with everything that could act on a terminal or deceive the eye shown as an escape, `\u{202e}`.
 ///
@@ -37,9 +39,9 @@ pub fn short(text: &str, chars_max: usize) -> String {
 pub fn ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut eye = Eye::default();
-    for c in json.chars() {
+    for (at, c) in json.char_indices() {
         // Line breaks and tabs between the members are our own; inside strings JSON has no bare ones.
-        if !eye.misses(c) || matches!(c, '\n' | '\t') {
+        if !eye.misses(c, &json[at + c.len_utf8()..]) || matches!(c, '\n' | '\t') {
             out.push(c);
             continue;
         }
@@ -54,7 +56,8 @@ pub fn ascii(json: &str) -> String {
 /// The characters of a text that [`printable`] shows as escapes, in order.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     let mut eye = Eye::default();
-    text.chars().filter(move |c| eye.misses(*c) && !matches!(c, '\n' | '\t'))
+    let missed = text.char_indices().filter(move |(at, c)| eye.misses(*c, &text[at + c.len_utf8()..]));
+    missed.map(|(_, c)| c).filter(|c| !matches!(c, '\n' | '\t'))
 }
 
 /// Whether a character takes room and shows nothing, or takes none: what looks like nothing at all.
@@ -65,8 +68,8 @@ pub fn is_blank(c: char) -> bool {
 fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut eye = Eye::default();
-    for c in text.chars() {
-        if eye.misses(c) && !keep(c) {
+    for (at, c) in text.char_indices() {
+        if eye.misses(c, &text[at + c.len_utf8()..]) && !keep(c) {
             let _ = write!(out, "\\u{{{:x}}}", c as u32);
         } else {
             out.push(c);
@@ -80,20 +83,119 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
 struct Eye {
     before: Option<char>,
     marks: usize,
+    /// How much of the flag of a country that is written in tags is still to come.
+    tags: usize,
+    /// How many emoji were joined in a row.
+    joined: usize,
 }
 
 impl Eye {
-    fn misses(&mut self, c: char) -> bool {
+    /// Looks at the next character of a text, before what follows.
+    fn misses(&mut self, c: char, rest: &str) -> bool {
         self.marks = if is_mark(c) { self.marks + 1 } else { 0 };
         let before = self.before.replace(c);
-        // The one selector people type: it asks for the coloured form of the emoji before it. Anywhere else it hides.
-        let colours = c == EMOJI_SELECTOR && before.is_some_and(is_emoji);
-        !colours && (is_active(c) || self.marks > COMBINING_RUN_MAX)
+        let honest = !c.is_ascii() && before.is_some_and(|before| self.is_honest(before, c, rest));
+        !honest && (is_active(c) || self.marks > COMBINING_RUN_MAX)
+    }
+
+    /// Whether a character that shows nothing does, between `before` and `rest`, what its script or its emoji needs it for. One
+    /// of them at a time: wherever it stands otherwise, it hides.
+    fn is_honest(&mut self, before: char, c: char, rest: &str) -> bool {
+        if self.tags > 0 {
+            self.tags -= 1;
+            return true;
+        }
+        let after = rest.chars().next();
+        let joins =
+            c == JOINER && is_of_emoji(before) && after.is_some_and(is_emoji) && self.joined < JOINED_MAX;
+        let goes_on = before == JOINER || c == JOINER || c == EMOJI_SELECTOR || is_skin(c);
+        self.joined = match (joins, goes_on) {
+            (true, _) => self.joined + 1,
+            (false, true) => self.joined,
+            (false, false) => 0,
+        };
+        match c {
+            JOINER | NON_JOINER => joins || joins_letters(before, after),
+            // The space that does not break, wide and narrow, and the one as wide as an ideograph.
+            '\u{a0}' | '\u{202f}' | '\u{3000}' => {
+                !is_blank(before) && after.is_some_and(|after| !is_blank(after))
+            }
+            // Text or picture; the keys of a telephone.
+            '\u{fe0e}' | EMOJI_SELECTOR => is_emoji(before) || is_key(before) && after == Some('\u{20e3}'),
+            // Forms of ideographs, and of Mongolian letters.
+            '\u{e0100}'..='\u{e01ef}' => is_ideograph(before),
+            '\u{180b}'..='\u{180d}' | '\u{180f}' => matches!(before, '\u{1820}'..='\u{18aa}'),
+            // England, Scotland and Wales: no other flags are written so.
+            '\u{e0067}' if before == '\u{1f3f4}' => {
+                let flags = ["eng", "sct", "wls"].map(|country| {
+                    let tag = |letter: char| char::from_u32(0xe0000 + u32::from(letter)).unwrap_or(letter);
+                    format!("b{country}\u{7f}").chars().map(tag).collect::<String>()
+                });
+                let is_flag = flags.iter().any(|flag| rest.starts_with(flag.as_str()));
+                self.tags = if is_flag { 5 } else { 0 };
+                is_flag
+            }
+            _ => false,
+        }
     }
 }
 
+/// U+200D and U+200C.
+const JOINER: char = '\u{200d}';
+const NON_JOINER: char = '\u{200c}';
 /// U+FE0F.
 const EMOJI_SELECTOR: char = '\u{fe0f}';
+
+/// Whether a joiner or a non-joiner between these two does what some scripts need it for: it stands behind the sign that takes
+/// the vowel from a letter, or between two letters of a script that joins them.
+fn joins_letters(before: char, after: Option<char>) -> bool {
+    let is_virama = matches!(
+        before,
+        '\u{94d}'
+            | '\u{9cd}'
+            | '\u{a4d}'
+            | '\u{acd}'
+            | '\u{b4d}'
+            | '\u{bcd}'
+            | '\u{c4d}'
+            | '\u{ccd}'
+            | '\u{d4d}'
+            | '\u{dca}'
+            | '\u{1039}'
+            | '\u{17d2}'
+    );
+    let script = |c: char| match c {
+        // Arabic and Syriac, as Persian, Urdu and Kurdish are written; Indic, by blocks of 128; Mongolian.
+        '\u{620}'..='\u{6ff}' | '\u{750}'..='\u{77f}' | '\u{8a0}'..='\u{8ff}'
+            if c.is_alphabetic() || is_mark(c) =>
+        {
+            Some(0)
+        }
+        '\u{710}'..='\u{74f}' => Some(1),
+        '\u{900}'..='\u{dff}' if c.is_alphabetic() || is_mark(c) => Some(u32::from(c) / 128),
+        '\u{1820}'..='\u{18aa}' => Some(2),
+        _ => None,
+    };
+    is_virama || script(before).is_some() && script(before) == after.and_then(script)
+}
+
+/// Whether a character gives the emoji before it another skin.
+fn is_skin(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
+}
+
+fn is_key(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '#' | '*')
+}
+
+fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Whether a character is an emoji, or the selector behind one.
+fn is_of_emoji(c: char) -> bool {
+    is_emoji(c) || c == EMOJI_SELECTOR
+}
 
 /// Characters that do something or hide something instead of showing something.
 fn is_active(c: char) -> bool {
@@ -126,6 +228,12 @@ fn is_graphic(c: char) -> bool {
 /// At the start of a text the standard library prints their numbers.
 pub fn is_mark(c: char) -> bool {
     !c.is_ascii() && c.escape_debug().len() > 1 && is_graphic(c)
+}
+
+/// Whether a character belongs to the one before it, and is not torn from it where a row ends: marks, joiners, selectors and tags.
+pub fn clings(c: char) -> bool {
+    is_mark(c)
+        || matches!(c, NON_JOINER | JOINER | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e01ef}')
 }
 
 fn is_emoji(c: char) -> bool {
@@ -167,6 +275,12 @@ mod tests {
             "שָׁלוֹם, مرحبا",
             "क्षत्रिय, ไม้เอก",
             "한국어 🇩🇪 “x” … \u{fffd}",
+            // Spaces that do not break, families, keys, flags, forms of ideographs, joiners of Persian and of Indic scripts.
+            "10\u{a0}€, «\u{202f}oui\u{202f}» et 日本\u{3000}東京",
+            "👩\u{200d}👩\u{200d}👧\u{200d}👦 ❤\u{fe0f}\u{200d}🔥 👍🏽 1\u{fe0f}\u{20e3} ✈\u{fe0e}",
+            "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f} 葛\u{e0100}",
+            "می\u{200c}خواهم، خانه\u{200c}ها",
+            "क्\u{200d}ष ශ්\u{200d}රී ন্\u{200d} മലയാള\u{200d}ം",
         ] {
             assert_eq!(line(text), text);
         }
@@ -208,7 +322,7 @@ mod tests {
             ("private use", &[0xe000, 0xf8ff, 0xf0000, 0xffffd, 0x100000, 0x10ffff]),
             ("no characters", &[0xfdd0, 0xfdef, 0x1fffe, 0x1ffff, 0x8ffff, 0xefffe]),
             ("not assigned", &[0x378, 0x2065, 0x40000, 0xdffff]),
-            ("spaces that are none", &[0xa0, 0x1680, 0x2000, 0x2003, 0x2007, 0x200a, 0x202f, 0x205f, 0x3000]),
+            ("spaces that are none", &[0x1680, 0x2000, 0x2003, 0x2007, 0x200a, 0x205f]),
         ];
         for (class, members) in classes {
             for c in members.iter().map(|number| char::from_u32(*number).unwrap()) {
@@ -219,6 +333,31 @@ mod tests {
                 assert!(json.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{class}: {json:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_scripts_and_emoji_need_shows_anywhere_else() {
+        for (text, shown) in [
+            ("a\u{a0}\u{a0}b", "a\\u{a0}\\u{a0}b"),
+            ("a \u{a0}b", "a \\u{a0}b"),
+            ("a\u{a0} b\u{202f}", "a\\u{a0} b\\u{202f}"),
+            ("\u{3000}a\u{3000}", "\\u{3000}a\\u{3000}"),
+            ("pay\u{200d}pal a\u{200c}b", "pay\\u{200d}pal a\\u{200c}b"),
+            ("👩\u{200d}a", "👩\\u{200d}a"),
+            ("👩\u{200d}\u{200d}👩", "👩\\u{200d}\\u{200d}👩"),
+            ("می\u{200c}\u{200c}خ", "می\\u{200c}\\u{200c}خ"),
+            ("می\u{200c} a", "می\\u{200c} a"),
+            ("م\u{200d}a", "م\\u{200d}a"),
+            ("a\u{fe0e}1\u{fe0f}", "a\\u{fe0e}1\\u{fe0f}"),
+            ("a\u{e0100}葛\u{e0100}\u{e0101}", "a\\u{e0100}葛\u{e0100}\\u{e0101}"),
+            ("🏴\u{e0067}\u{e0062}x", "🏴\\u{e0067}\\u{e0062}x"),
+        ] {
+            assert_eq!(line(text), shown, "{text:?}");
+        }
+        let chain = ["👩"; 20].join("\u{200d}");
+        assert_eq!(line(&chain).matches("\\u{200d}").count(), 19 - JOINED_MAX);
+        let flag = "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}";
+        assert_eq!(line(&format!("{flag}\u{e0041}")), format!("{flag}\\u{{e0041}}"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::door::Door;
 use super::output::{self, Exit, Ran};
 use super::{Session, draw, say};
 use clap::Subcommand;
+use countersign::approval::names::short_list;
+use countersign::approval::notices::odd_first;
 use countersign::approval::{Verdict, decision::State};
 use countersign::digest::Digest;
 use countersign::host::Edit;
@@ -212,14 +214,11 @@ pub fn answer(question: &str) -> Result<Option<bool>> {
 
 fn row(approval: &output::Approval) -> Vec<String> {
     let (to, subject) = match &approval.action {
-        Some(action) => (action.to.join(", "), action.subject.clone()),
+        Some(action) => {
+            let to = odd_first(action.to.iter().map(String::as_str), &approval.flags);
+            (short_list(&to, 40), action.subject.clone())
+        }
         None => ("-".into(), approval.agent_says.title.clone()),
     };
-    vec![
-        approval.id.clone(),
-        approval.state.name().into(),
-        line(&approval.agent),
-        short(&to, 40),
-        short(&subject, 40),
-    ]
+    vec![approval.id.clone(), approval.state.name().into(), line(&approval.agent), to, short(&subject, 40)]
 }

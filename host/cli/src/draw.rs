@@ -2,10 +2,11 @@
 
 use super::output::{Approval, Ran};
 use countersign::approval::html::Rendered;
+use countersign::approval::notices::Weight;
 use countersign::approval::{Action, decision::State};
 use countersign::intent::Status;
 use countersign::people::Role;
-use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, is_mark, line, printable, short};
+use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, clings, line, printable, short};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -23,8 +24,15 @@ pub fn approval(approval: &Approval) -> String {
         out += &message(action);
         out.push('\n');
     }
-    for notice in &approval.flags {
+    let (matter, usual): (Vec<_>, Vec<_>) =
+        approval.flags.iter().partition(|notice| notice.weight == Weight::Matters);
+    for notice in matter {
         out += &marked("!", &notice.text);
+    }
+    // What is so of most messages is told in one breath, so that nobody learns to pass over the others.
+    if !usual.is_empty() {
+        let texts: Vec<_> = usual.iter().map(|notice| notice.text.as_str()).collect();
+        out += &marked("also:", &texts.join(" "));
     }
     if !approval.flags.is_empty() {
         out.push('\n');
@@ -110,7 +118,7 @@ fn rows(mark: &str, text: &str, columns: usize) -> String {
     let mut word = None;
     for c in text.chars() {
         let wide = columns_of(c);
-        if column + wide > columns && !is_mark(c) {
+        if column + wide > columns && !clings(c) {
             let (at, begins) = word.take().unwrap_or((out.len(), column));
             out.insert_str(at, "\n  + ");
             column = 4 + column - begins;

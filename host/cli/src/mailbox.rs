@@ -3,6 +3,7 @@
 use super::output::{self, Exit};
 use super::{Session, draw};
 use clap::Subcommand;
+use countersign::approval::names::{short_list, short_name};
 use countersign::clock;
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
@@ -80,7 +81,12 @@ impl Mailbox {
                 session.answer(&door.mail(&Query { from, after_ms, limit }).await?, |list| {
                     let row = |m: &output::Message| {
                         let unread = if m.unread { "*" } else { " " };
-                        vec![unread.into(), m.timestamp.clone(), short(&m.from, 40), short(&m.subject, 60)]
+                        vec![
+                            unread.into(),
+                            m.timestamp.clone(),
+                            short_name(&m.from, 40),
+                            short(&m.subject, 60),
+                        ]
                     };
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
                     draw::table(&[" ", "TIME", "FROM", "SUBJECT"], &rows)
@@ -91,7 +97,7 @@ impl Mailbox {
                     let row = |m: &output::SentMessage| {
                         vec![
                             m.timestamp.clone(),
-                            short(&m.to.join(", "), 40),
+                            short_list(&m.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
                             short(&m.subject, 40),
                             m.file.clone(),
                         ]

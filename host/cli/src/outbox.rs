@@ -3,6 +3,7 @@
 use super::output::{Exit, OutboxMessage};
 use super::{Session, draw};
 use clap::{Args, Subcommand};
+use countersign::approval::names::short_list;
 use countersign::approval::outbox::{Resolution, State};
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
@@ -89,7 +90,7 @@ fn row(message: &OutboxMessage) -> Vec<String> {
         message.id.clone(),
         message.state.name().into(),
         message.signed.clone(),
-        short(&message.action.to.join(", "), 40),
+        short_list(&message.action.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
         short(&message.action.subject, 40),
     ]
 }

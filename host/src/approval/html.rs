@@ -6,7 +6,7 @@
 //!
 //! What passed can be read without a browser: [`text`] gives it as plain text, and its links beside it.
 
-use super::{Action, BodyKind};
+use super::{Action, BodyKind, link};
 use crate::refusals::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -132,16 +132,10 @@ fn entities(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn href(link: &str) -> Result<(), String> {
-    let scheme = ["http://", "https://", "mailto:"].iter().any(|scheme| link.starts_with(scheme));
-    let plain = link.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>`\\".contains(&b));
-    // Browsers pass over further slashes and take what follows for the host.
-    let hosts = ["http://", "https://"].iter().filter_map(|scheme| link.strip_prefix(scheme));
-    let no_host = hosts.into_iter().any(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
-    if !scheme || !plain || no_host {
-        return Err(format!("the link `{}`", shown(link)));
-    }
-    entities(link)
+fn href(written: &str) -> Result<(), String> {
+    entities(written)?;
+    let wrong = |refusal: Refusal| refusal.message.trim_start_matches("Parameter `body` has ").to_owned();
+    link::check(&decoded(written)).map(drop).map_err(wrong)
 }
 
 fn shown(text: &str) -> String {

@@ -63,17 +63,20 @@ pub fn found(text: &str) -> Found {
 
 /// Links that begin with a scheme. Browsers take any number of slashes, and backslashes for slashes.
 fn with_scheme(piece: &str, found: &mut Found) {
-    const SLASH: [char; 2] = ['/', '\\'];
     for (at, _) in piece.match_indices(':') {
         let behind = &piece[at + 1..];
         let authority = behind.trim_start_matches(SLASH);
-        let scheme = piece[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
-        if scheme && behind.len() - authority.len() >= 2 {
+        if is_authority_behind(&piece[..piece.len() - authority.len()]) {
             let authority = authority.split(['/', '\\', '?', '#']).next().unwrap_or_default();
-            web(authority, found);
-        } else if is_mailto(&piece[..at]) {
+            // `git@` in `ssh://git@host` is what such addresses are for; browsers have no use for one.
+            let of_web = ends_with(&piece[..at], "http") || ends_with(&piece[..at], "https");
+            web(authority, |user| of_web || user.contains(DOTS), found);
+        } else if ends_with(&piece[..at], "mailto") {
             // The next one is looked at by itself.
-            let end = behind.match_indices(':').find(|(at, _)| is_mailto(&behind[..*at])).map(|(at, _)| at);
+            let end = behind
+                .match_indices(':')
+                .find(|(at, _)| ends_with(&behind[..*at], "mailto"))
+                .map(|(at, _)| at);
             let one = &behind[..end.unwrap_or(behind.len())];
             found.lead(leads(&format!("mailto:{one}")));
         }
@@ -83,16 +86,27 @@ fn with_scheme(piece: &str, found: &mut Found) {
     }
 }
 
-fn is_mailto(before: &str) -> bool {
-    let at = before.len().checked_sub("mailto".len());
-    at.and_then(|at| before.get(at..)).is_some_and(|name| name.eq_ignore_ascii_case("mailto"))
+const SLASH: [char; 2] = ['/', '\\'];
+
+/// Whether a text ends with a scheme and two slashes, or more.
+fn is_authority_behind(text: &str) -> bool {
+    let scheme = text.trim_end_matches(SLASH);
+    let named =
+        scheme.strip_suffix(':').is_some_and(|name| name.ends_with(|c: char| c.is_ascii_alphanumeric()));
+    named && text.len() - scheme.len() >= 2
+}
+
+/// Whether a text ends with a scheme, in any case.
+fn ends_with(text: &str, scheme: &str) -> bool {
+    let at = text.len().checked_sub(scheme.len());
+    at.and_then(|at| text.get(at..)).is_some_and(|name| name.eq_ignore_ascii_case(scheme))
 }
 
 /// A web address, of which readers that end it early see less: then it leads where its beginning does.
-fn web(authority: &str, found: &mut Found) {
+fn web(authority: &str, is_disguise: impl Fn(&str) -> bool, found: &mut Found) {
     let early = |c: char| ")]};,'|`".contains(c);
     if let Some((host, user)) = host_of(authority) {
-        if let Some(user) = user {
+        if let Some(user) = user.filter(|user| is_disguise(user)) {
             found.disguised.push((user.to_owned(), host.clone()));
         }
         // What no name can hold ends the link.
@@ -114,11 +128,12 @@ fn bare(piece: &str, found: &mut Found) {
     let mut in_address = false;
     while let Some(at) = rest.find(is_of_host) {
         let before = &piece[..piece.len() - rest.len() + at];
-        in_address |= before.trim_end_matches('%').ends_with("://");
+        in_address |= is_authority_behind(before.trim_end_matches('%'));
         let length = rest[at..].find(|c| !is_of_host(c)).unwrap_or(rest.len() - at);
         let (run, after) = rest[at..].split_at(length);
         rest = after;
-        if !in_address || !before.ends_with('%') {
+        // Of the host of a web address more is known than its letters.
+        if !in_address || !before.ends_with(['%', '@']) {
             run.split("..").for_each(|part| one(before, part, after, found));
         }
         if found.is_full() {
@@ -298,6 +313,10 @@ mod tests {
                 "{shown}"
             );
         }
+        assert_eq!(
+            disguised("HTTP://paypal@evil.example ssh://git@github.com ftp://bank.com@evil.example").len(),
+            2
+        );
         assert_eq!(disguised("mail bob@evil.example, https://evil.example/@bank.com"), []);
     }
 

@@ -58,6 +58,19 @@ pub fn short_name(name: &str, chars_max: usize) -> String {
     }
 }
 
+/// Hosts or addresses in a cell of a table: all of them where they take no more than `chars_max` characters, else the first one
+/// and how many there are beside it.
+pub fn short_list(names: &[&str], chars_max: usize) -> String {
+    let all = names.join(", ");
+    match names {
+        [first, others @ ..] if all.chars().count() > chars_max => {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            short_name(first, chars_max) + &more
+        }
+        _ => short(&all, chars_max),
+    }
+}
+
 /// As many characters of a host or an address as `chars_max`, the end of it: for programs, as it stands in the message.
 pub fn end_of(name: &str, chars_max: usize) -> String {
     let total = name.chars().count();
@@ -124,45 +137,41 @@ impl Familiar {
     }
 
     /// The familiar domain that a host or the domain of an address, canonical, imitates: it looks the same or differs by one
-    /// letter, is the same under another suffix, or has it before its own registrable end. None for a familiar one.
+    /// letter, is the same under another suffix, or has it as a word; and, whoever's it is, it has it before its registrable end.
     pub fn imitated(&self, name: &str) -> Option<&str> {
         let host = domain(name);
-        if self.domains.is_empty() || self.knows(host) {
+        if self.domains.is_empty() || self.domains.contains(host) {
             return None;
         }
         let shown = unicode(host);
         let own = registrable(&shown);
-        let other = |domain: &String| (registrable(host) != domain.as_str()).then_some(());
-        let found = |domain: &'_ String| other(domain).map(|()| domain.to_owned());
-        let label = look(label(own));
-        let near = nearly(&label);
-        let same = self.looks.get(&look(own)).or_else(|| near.iter().find_map(|near| self.labels.get(near)));
-        let domain = same.and_then(found).or_else(|| self.within(&shown, own))?;
-        self.domains.get(&domain).map(String::as_str)
+        let alike = if self.knows(host) { None } else { self.alike(own) };
+        let domain = self.before(shown.strip_suffix(own).unwrap_or_default()).or(alike)?;
+        (domain != registrable(host)).then_some(domain)
     }
 
-    /// The familiar domain that stands within a host: `company.com` in `company.com.evil.example`, in `company-com.evil.example`,
-    /// and its name as a word in `company-login.example`.
-    fn within(&self, host: &str, own: &str) -> Option<String> {
-        let before = host.strip_suffix(own).unwrap_or_default();
-        let parts: Vec<_> = before.split(['.', '-']).filter(|part| !part.is_empty()).map(look).collect();
-        // A domain has two labels or three, such as `company.co.uk`.
-        for length in 2..=3 {
-            for window in parts.windows(length) {
-                if let Some(domain) = self.looks.get(&window.join(".")) {
-                    return Some(domain.clone());
-                }
-            }
+    /// The familiar domain that a registrable one could be taken for.
+    fn alike(&self, own: &str) -> Option<&str> {
+        let near = nearly(&look(label(own)));
+        let same = self.looks.get(&look(own)).or_else(|| near.iter().find_map(|near| self.labels.get(near)));
+        if let Some(domain) = same {
+            return Some(domain);
         }
-        let words = label(own).split('-').map(look).collect::<Vec<_>>();
-        if words.len() < 2 {
-            return None;
-        }
+        let words: Vec<_> = label(own).split('-').map(look).collect();
         let is_word = |domain: &&String| {
             let name = look(label(domain));
             name.chars().count() >= COMPARED_CHARS_MIN && words.contains(&name)
         };
-        self.domains.iter().find(is_word).cloned()
+        if words.len() < 2 { None } else { self.domains.iter().find(is_word).map(String::as_str) }
+    }
+
+    /// The familiar domain that stands in what is before the registrable end of a host: `company.com` in
+    /// `company.com.evil.example` and in `company-com.evil.example`.
+    fn before(&self, labels: &str) -> Option<&str> {
+        let parts: Vec<_> = labels.split(['.', '-']).filter(|part| !part.is_empty()).map(look).collect();
+        // A domain has two labels or three, such as `company.co.uk`.
+        let mut windows = (2..=3).flat_map(|length| parts.windows(length));
+        windows.find_map(|window| self.looks.get(&window.join("."))).map(String::as_str)
     }
 }
 
@@ -241,6 +250,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_too_long_says_how_many_there_are() {
+        assert_eq!(short_list(&["a@b.example", "c@d.example"], 40), "a@b.example, c@d.example");
+        assert_eq!(short_list(&["a@b.example", "c@d.example"], 20), "a@b.example and 1 more");
+        let long = format!("anna@bank.com.{}.evil.example", "a".repeat(50));
+        assert_eq!(short_list(&[&long, "c@d.example"], 20), format!("{} and 1 more", short_name(&long, 20)));
+        assert_eq!(short_list(&[], 20), "");
+    }
+
+    #[test]
     fn what_could_be_taken_for_a_familiar_domain_imitates_it() {
         let known = Familiar::new([
             "company.com",
@@ -275,6 +293,10 @@ mod tests {
         ] {
             assert_eq!(known.imitated(name), Some(imitated), "{name}");
         }
+        // Also of a domain that is known itself.
+        let both = Familiar::new(["company.com", "evil.example"]);
+        assert_eq!(both.imitated("company.com.evil.example"), Some("company.com"));
+        assert_eq!(both.imitated("www.evil.example"), None);
         for name in [
             "company.com",
             "ada@mail.company.com",

@@ -4,6 +4,9 @@
 //! proportion to the text, and what is listed is cut.
 
 use super::html::{Link, Rendered};
+use super::link::{Leads, leads};
+use super::linked::{self, FOUND_MAX};
+use super::names::{Familiar, domain, end_of, reads_latin, registrable, short_name, unicode};
 use super::{Action, Approval, Binding, BodyKind, address};
 use crate::clock::{Millis, rfc3339};
 use crate::printable::{hidden, is_blank, short};
@@ -23,20 +26,34 @@ const BYTES_NOTICED: usize = 4096;
 const BLANK_LINES_NOTICED: usize = 20;
 /// How many characters of space fill a line.
 const LINE_CHARS: usize = 76;
-/// How much of what follows a link's scheme is looked at: a host name has at most 253 characters.
-const HOST_BYTES_MAX: usize = 256;
-/// How many different hosts or words are counted before counting ends.
+/// How many different words are counted before counting ends.
 const COUNTED_MAX: usize = 1000;
+/// The longest name a notice puts beside another one, in characters.
+const PAIRED_CHARS_MAX: usize = 40;
 
 /// One fact about a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Notice {
     /// Which fact.
     pub flag: Flag,
+    /// Whether it deserves to be read first.
+    pub weight: Weight,
     /// It in the host's words, one line. What it quotes is written so that it can be printed as it stands.
     pub text: String,
     /// What it is about, such as addresses, hosts or fields: the first ten, each cut to 100 characters. They are foreign, as they stand in the message.
     pub values: Vec<String>,
+}
+
+/// How much a notice asks to be read.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// It is new or odd.
+    Matters,
+    /// It is so of most messages: doors fold it away behind those that matter.
+    Usual,
 }
 
 /// Which fact a notice states.
@@ -59,6 +76,8 @@ pub enum Flag {
     FirstTimeRecipient,
     /// Somebody outside the sender's domain.
     ExternalRecipient,
+    /// A domain that could be taken for one the user knows.
+    LookAlike,
     /// Recipients the others do not see.
     HiddenRecipients,
     /// A domain in its encoded form, `xn--…`.
@@ -69,6 +88,8 @@ pub enum Flag {
     Links,
     /// A link that names one host and leads to another.
     MisleadingLink,
+    /// The plain body holds a file in a form that some readers make an attachment of.
+    EncodedFile,
     /// The subject is empty.
     EmptySubject,
     /// The body shows nothing.
@@ -91,8 +112,18 @@ pub enum Flag {
     WordsDiffer,
 }
 
-/// What deserves a second look in what an approval lets leave. `known` says whether this user has mailed an address before.
-pub fn notices(approval: &Approval, known: &dyn Fn(&str) -> bool) -> Vec<Notice> {
+/// Who looks at a message, and what is known of its user.
+pub struct Eyes<'a> {
+    /// Whose message it is, where somebody else looks at it.
+    pub user: Option<&'a str>,
+    /// Whether the user has mailed an address before.
+    pub has_written_to: &'a dyn Fn(&str) -> bool,
+    /// The user's own domain, those they have mailed before and those the operator lists.
+    pub familiar: &'a Familiar,
+}
+
+/// What deserves a second look in what an approval lets leave: first what matters, and of that first what deceives.
+pub fn notices(approval: &Approval, eyes: &Eyes<'_>) -> Vec<Notice> {
     let Some(action) = approval.leaving() else {
         let (flag, text) = match approval.binding {
             Binding::Question => {
@@ -100,7 +131,7 @@ pub fn notices(approval: &Approval, known: &dyn Fn(&str) -> bool) -> Vec<Notice>
             }
             _ => (
                 Flag::Hold,
-                "The message is not known yet: before it leaves you will be asked again, with all of it.",
+                "The message is not known yet: before it leaves it is asked about again, with all of it.",
             ),
         };
         return vec![Notice::plain(flag, text)];
@@ -109,16 +140,20 @@ pub fn notices(approval: &Approval, known: &dyn Fn(&str) -> bool) -> Vec<Notice>
     let mut found = Vec::new();
     if approval.binding == Binding::Declared {
         let text = "The message was declared by the agent; only exactly it can leave.";
-        found.push(Notice::plain(Flag::Declared, text));
+        found.push(Notice::plain(Flag::Declared, text).usual());
     }
     if let (Some(asked), Some(edited)) = (&approval.action, &approval.edited) {
         edits(&mut found, asked, edited);
     }
-    recipients(&mut found, action, known);
-    names(&mut found, action, &body);
+    let linked = Linked::of(action, &body);
+    deceptions(&mut found, action, &body, &linked, eyes);
+    recipients(&mut found, action, eyes);
+    names(&mut found, action, &body, &linked, eyes);
     letters(&mut found, action, &body);
+    files(&mut found, action, &body);
     shape(&mut found, action, &body);
     preview(&mut found, approval, action, &body);
+    found.sort_by_key(|notice| notice.weight);
     found
 }
 
@@ -133,21 +168,37 @@ impl Notice {
     }
 
     fn plain(flag: Flag, text: impl Into<String>) -> Notice {
-        Notice { flag, text: text.into(), values: Vec::new() }
+        Notice { flag, weight: Weight::Matters, text: text.into(), values: Vec::new() }
+    }
+
+    fn usual(self) -> Notice {
+        Notice { weight: Weight::Usual, ..self }
+    }
+
+    /// A notice that lists hosts or addresses, of which the end is what counts.
+    fn naming(flag: Flag, text: &str, names: &[&str], counted: bool) -> Notice {
+        let listed = &names[..names.len().min(LISTED_MAX)];
+        let short: Vec<_> = listed.iter().map(|name| short_name(name, VALUE_CHARS_MAX)).collect();
+        // Those that are not listed are counted only.
+        let all: Vec<_> =
+            short.iter().map(String::as_str).chain(names[listed.len()..].iter().copied()).collect();
+        let values = listed.iter().map(|name| end_of(name, VALUE_CHARS_MAX)).collect();
+        Notice { values, ..Notice::listing(flag, text, &all, counted) }
     }
 
     /// A notice that lists values behind its text. `counted` says whether these are all there are.
     fn listing(flag: Flag, text: &str, values: &[&str], counted: bool) -> Notice {
         let more = values.len().saturating_sub(LISTED_MAX);
         let values = &values[..values.len() - more];
-        let shown: Vec<_> = values.iter().map(|value| short(value, VALUE_CHARS_MAX)).collect();
+        // A name that is cut says so in words of its own.
+        let shown: Vec<_> = values.iter().map(|value| short(value, 2 * VALUE_CHARS_MAX)).collect();
         let more = match (more, counted) {
             (0, _) => String::new(),
             (more, true) => format!(" and {more} more"),
             (more, false) => format!(" and at least {more} more"),
         };
         let text = format!("{text}: {}{more}.", shown.join(", "));
-        Notice { flag, text, values: values.iter().map(|value| cut(value)).collect() }
+        Notice { values: values.iter().map(|value| cut(value)).collect(), ..Notice::plain(flag, text) }
     }
 }
 
@@ -157,6 +208,18 @@ fn cut(value: &str) -> String {
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Recipients as a short list names them: those first that `notices` say are new or odd.
+pub fn odd_first<'a>(recipients: impl IntoIterator<Item = &'a str>, notices: &[Notice]) -> Vec<&'a str> {
+    let first = notices.iter().find(|notice| notice.flag == Flag::FirstTimeRecipient);
+    let place = |address: &str| {
+        let value = end_of(address, VALUE_CHARS_MAX);
+        first.and_then(|notice| notice.values.iter().position(|named| *named == value)).unwrap_or(LISTED_MAX)
+    };
+    let mut all: Vec<_> = recipients.into_iter().collect();
+    all.sort_by_key(|address| place(address));
+    all
 }
 
 /// What a person made of the agent's message.
@@ -171,59 +234,130 @@ fn edits(found: &mut Vec<Notice>, asked: &Action, edited: &Action) {
     for (text, of, without) in [("A person removed", &before, &after), ("A person added", &after, &before)] {
         let list: Vec<_> = of.difference(without).copied().collect();
         if !list.is_empty() {
-            found.push(Notice::listing(Flag::Edited, text, &list, true));
+            found.push(Notice::naming(Flag::Edited, text, &list, true));
         }
     }
 }
 
-fn recipients(found: &mut Vec<Notice>, action: &Action, known: &dyn Fn(&str) -> bool) {
-    let all: BTreeSet<_> = action.recipients().collect();
-    let first: Vec<_> = all.iter().copied().filter(|address| !known(address)).collect();
-    if !first.is_empty() {
-        found.push(Notice::listing(Flag::FirstTimeRecipient, "You have not written before to", &first, true));
-    }
+fn recipients(found: &mut Vec<Notice>, action: &Action, eyes: &Eyes<'_>) {
     let own = domain(&action.from);
-    let domains: BTreeSet<_> = all.iter().map(|address| domain(address)).collect();
-    let outside: Vec<_> = domains.into_iter().filter(|domain| *domain != own).collect();
+    let all: BTreeSet<_> = action.recipients().collect();
+    let mut first: Vec<_> = all.iter().copied().filter(|address| !(eyes.has_written_to)(address)).collect();
+    // The odd ones first: what a long list leaves out is what is least to be feared.
+    first.sort_by_key(|address| (danger(address, eyes), domain(address) == own));
+    if !first.is_empty() {
+        let text = match eyes.user {
+            None => "You have not written before to".into(),
+            Some(user) => format!("{} has not written before to", short(user, PAIRED_CHARS_MAX)),
+        };
+        found.push(Notice::naming(Flag::FirstTimeRecipient, &text, &first, true));
+    }
+    let domains: BTreeSet<_> =
+        all.iter().map(|address| domain(address)).filter(|domain| *domain != own).collect();
+    let outside = by_danger(domains, eyes);
     if !outside.is_empty() {
-        let text = format!("It goes outside {}", short(own, VALUE_CHARS_MAX));
-        found.push(Notice::listing(Flag::ExternalRecipient, &text, &outside, true));
+        let text = format!("It goes outside {}", short_name(own, VALUE_CHARS_MAX));
+        let notice = Notice::naming(Flag::ExternalRecipient, &text, &outside, true);
+        let all_known = outside.iter().all(|domain| eyes.familiar.knows(domain));
+        found.push(if all_known { notice.usual() } else { notice });
     }
     if !action.bcc.is_empty() {
         let text = format!("Hidden from the others (bcc), {}", count(action.bcc.len(), "recipient"));
-        let hidden: Vec<_> = action.bcc.iter().map(String::as_str).collect();
-        found.push(Notice::listing(Flag::HiddenRecipients, &text, &hidden, true));
+        let hidden = by_danger(action.bcc.iter().map(String::as_str), eyes);
+        found.push(Notice::naming(Flag::HiddenRecipients, &text, &hidden, true));
     }
 }
 
-/// The domain of a canonical address.
-fn domain(address: &str) -> &str {
-    address.rsplit_once('@').map_or("", |(_, domain)| domain)
+/// How little a host or an address is to be feared: one that imitates a familiar one, one that is not familiar, one that is.
+fn danger(name: &str, eyes: &Eyes<'_>) -> u8 {
+    match (eyes.familiar.knows(name), eyes.familiar.imitated(name)) {
+        (_, Some(_)) => 0,
+        (false, None) => 1,
+        (true, None) => 2,
+    }
 }
 
-/// Domains and hosts: which ones, and what they pretend to be.
-fn names(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
-    let hrefs = body.links.iter().flat_map(|link| ["\n", &link.href]);
-    let linked: String = [&action.subject, "\n", &body.text].into_iter().chain(hrefs).collect();
-    let linked = linked.to_ascii_lowercase();
-    let hosts = hosts(&linked);
-    let counted = hosts.len() < COUNTED_MAX;
+/// Hosts or addresses, those first that are most to be feared.
+fn by_danger<'a>(names: impl IntoIterator<Item = &'a str>, eyes: &Eyes<'_>) -> Vec<&'a str> {
+    let mut names: Vec<_> = names.into_iter().collect();
+    names.sort_by_cached_key(|name| (danger(name, eyes), *name));
+    names
+}
 
+/// Where the links of a message lead, those readers make of its text included.
+struct Linked {
+    found: linked::Found,
+    /// Whether these are all.
+    counted: bool,
+}
+
+impl Linked {
+    fn of(action: &Action, body: &Rendered) -> Linked {
+        let mut found = linked::found(&format!("{}\n{}", action.subject, body.text));
+        let mut counted = !found.is_full();
+        for link in &body.links {
+            counted &= found.places.len() < FOUND_MAX;
+            match leads(&link.href) {
+                Some(Leads::Host(host)) if counted => drop(found.places.insert(host)),
+                Some(Leads::Mail(all)) if counted => found.places.extend(all),
+                _ => {}
+            }
+        }
+        Linked { found, counted }
+    }
+}
+
+/// What pretends to lead, or to go, elsewhere than it does.
+fn deceptions(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked: &Linked, eyes: &Eyes<'_>) {
+    let pair = |one: &str, other: &str, how: &str| {
+        format!("{} {how} {}", short_name(one, PAIRED_CHARS_MAX), short_name(other, PAIRED_CHARS_MAX))
+    };
+    let disguised = linked.found.disguised.iter().map(|(shown, host)| pair(shown, host, "leads to"));
+    let misleading = body.links.iter().filter_map(|link| {
+        let (shown, real) = promised(link)?;
+        Some(pair(&shown, &real, "leads to"))
+    });
+    let list: Vec<_> = disguised.chain(misleading).collect();
+    if !list.is_empty() {
+        let list: Vec<_> = list.iter().map(String::as_str).collect();
+        let text = "A link names another host than it leads to";
+        found.push(Notice::listing(Flag::MisleadingLink, text, &list, linked.counted));
+    }
+    let domains: BTreeSet<_> = action.recipients().map(domain).collect();
+    let hosts = linked.found.places.iter().map(|place| domain(place));
+    let all: BTreeSet<_> = domains.into_iter().chain(hosts).collect();
+    let alike: Vec<_> =
+        all.into_iter().filter_map(|name| Some(pair(name, eyes.familiar.imitated(name)?, "for"))).collect();
+    if !alike.is_empty() {
+        let alike: Vec<_> = alike.iter().map(String::as_str).collect();
+        let text = "Could be taken for a domain that is known";
+        found.push(Notice::listing(Flag::LookAlike, text, &alike, linked.counted));
+    }
+}
+
+/// Domains and hosts: which ones, and what they are written in.
+fn names(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked: &Linked, eyes: &Eyes<'_>) {
+    let places = &linked.found.places;
     let mut encoded: BTreeSet<&str> = action.recipients().map(domain).collect();
-    encoded.extend(&hosts);
+    encoded.extend(places.iter().map(|place| domain(place)));
     encoded.retain(|name| name.split('.').any(|label| label.starts_with("xn--")));
+    let decoded: Vec<_> = encoded.iter().map(|name| unicode(name)).collect();
     if !encoded.is_empty() {
-        let both: Vec<_> = encoded.iter().map(|name| format!("{name} ({})", unicode(name))).collect();
+        let short = |name: &str| short_name(name, PAIRED_CHARS_MAX);
+        let both =
+            encoded.iter().zip(&decoded).map(|(name, shown)| format!("{} ({})", short(name), short(shown)));
+        let both: Vec<_> = both.collect();
         let both: Vec<_> = both.iter().map(String::as_str).collect();
         let text = "An international name in its encoded form, and what it shows as";
-        found.push(Notice::listing(Flag::Punycode, text, &both, counted));
+        found.push(Notice::listing(Flag::Punycode, text, &both, linked.counted));
     }
 
-    let decoded: Vec<_> = encoded.iter().map(|name| unicode(name)).collect();
     let words = action.subject.split_whitespace().chain(body.text.split_whitespace());
-    let words = words.chain(decoded.iter().flat_map(|name| name.split('.')));
+    let words = words.filter(|word| mixes_scripts(word));
+    let labels = decoded.iter().flat_map(|name| name.split('.'));
+    let labels = labels.filter(|label| mixes_scripts(label) || reads_latin(label));
     let mut mixed = BTreeSet::new();
-    for word in words.filter(|word| mixes_scripts(word)) {
+    for word in labels.chain(words) {
         if mixed.insert(word) && mixed.len() >= COUNTED_MAX {
             break;
         }
@@ -235,130 +369,42 @@ fn names(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
         found.push(Notice::listing(Flag::MixedScripts, text, &mixed, mixed_all));
     }
 
-    if !hosts.is_empty() {
-        let hosts: Vec<_> = hosts.into_iter().collect();
-        found.push(Notice::listing(Flag::Links, "It links to", &hosts, counted));
-    }
-    let misleading: Vec<_> = body
-        .links
-        .iter()
-        .filter_map(|link| Some(format!("{} leads to {}", promised(link)?, link.href)))
-        .collect();
-    if !misleading.is_empty() {
-        let list: Vec<_> = misleading.iter().map(String::as_str).collect();
-        found.push(Notice::listing(
-            Flag::MisleadingLink,
-            "A link names another host than it leads to",
-            &list,
-            true,
-        ));
+    if !places.is_empty() {
+        let places = by_danger(places.iter().map(String::as_str), eyes);
+        let all_known = places.iter().all(|place| eyes.familiar.knows(place));
+        let notice = Notice::naming(Flag::Links, "It links to", &places, linked.counted);
+        found.push(if all_known { notice.usual() } else { notice });
     }
 }
 
-/// The hosts a text in lower case links to by `scheme://` or `www.`, and the domains of its `mailto:`; no more than
-/// [`COUNTED_MAX`], each once. They are parts of the text: however they overlap, they take no memory of their own.
-fn hosts(text: &str) -> BTreeSet<&str> {
-    let mut found = BTreeSet::new();
-    for scheme in ["://", "mailto:", "www."] {
-        for (at, _) in text.match_indices(scheme) {
-            let behind = if scheme == "www." { at } else { at + scheme.len() };
-            let host = host(&text[behind..]);
-            if !host.is_empty() {
-                found.insert(host);
-            }
-            if found.len() >= COUNTED_MAX {
-                return found;
-            }
-        }
-    }
-    found
-}
-
-/// The host a text behind a scheme begins with.
-fn host(text: &str) -> &str {
-    // Browsers read `https:///host` as `https://host`, however many there are.
-    let text = text.trim_start_matches(['/', '\\']);
-    let text = &text[..text.floor_char_boundary(HOST_BYTES_MAX)];
-    let end = |c: char| is_blank(c) || "/?#\"'<>)];\\".contains(c);
-    let host = text.split(end).next().unwrap_or_default().trim_end_matches(['.', ',']);
-    let host = host.rsplit('@').next().unwrap_or_default();
-    // A port is not part of the name, nor is the number of a link. An address has colons of its own.
-    host.strip_prefix('[').unwrap_or_else(|| host.split([':', '[']).next().unwrap_or_default())
-}
-
-/// The host the text of a link names, where the link leads to another.
-fn promised(link: &Link) -> Option<String> {
-    let shown = link.text.to_lowercase();
-    let href = link.href.to_ascii_lowercase();
-    let real = host(href.strip_prefix("mailto:").or(href.split_once("://").map(|(_, rest)| rest))?);
-    let bare = |host: &str| host.trim_start_matches("www.").to_owned();
-    // People write hosts with a scheme and without one.
-    let words = shown.split(|c: char| is_blank(c) || "/?#\"'<>()[];,\\".contains(c));
-    let named = words.map(|word| host(word.rsplit_once("://").map_or(word, |(_, rest)| rest)));
-    named.filter(|word| is_host_like(word)).find(|word| bare(word) != bare(real)).map(str::to_owned)
-}
-
-/// Whether people would take a word for the name of a host: labels with dots between them, the last one of letters.
-fn is_host_like(word: &str) -> bool {
-    let labels = || word.split('.');
-    let last = labels().next_back().unwrap_or_default();
-    labels().count() > 1
-        && labels().all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'))
-        && last.chars().count() > 1
-        && (last.chars().all(char::is_alphabetic) || last.starts_with("xn--"))
-}
-
-/// A host name with its encoded labels decoded, where they can be.
-fn unicode(name: &str) -> String {
-    let label = |label: &str| match label.strip_prefix("xn--") {
-        Some(encoded) => punycode(encoded).unwrap_or_else(|| label.to_owned()),
-        None => label.to_owned(),
+/// What the text of a link names, and where it leads instead.
+fn promised(link: &Link) -> Option<(String, String)> {
+    let real = match leads(&link.href)? {
+        Leads::Host(host) => vec![host],
+        Leads::Mail(all) => all,
     };
-    name.split('.').map(label).collect::<Vec<_>>().join(".")
+    let named = Vec::from_iter(linked::found(&link.text).places);
+    // It names somebody it does not lead to, or leads to somebody more than it names.
+    if let Some(name) = named.iter().find(|name| !is_among(name, &real)) {
+        return Some((name.clone(), real.first()?.clone()));
+    }
+    let more = real.iter().find(|place| !is_among(place, &named))?;
+    Some((named.first()?.clone(), more.clone()))
 }
 
-/// Decodes RFC 3492, with the parameters of section 5; `None` for what is none, or longer than a label.
-fn punycode(encoded: &str) -> Option<String> {
-    const BASE: u32 = 36;
-    const T_MIN: u32 = 1;
-    const T_MAX: u32 = 26;
-    if encoded.len() > 63 {
-        return None;
-    }
-    let (basic, digits) = encoded.rsplit_once('-').unwrap_or(("", encoded));
-    let mut out: Vec<char> = basic.chars().collect();
-    let (mut n, mut i, mut bias) = (128u32, 0u32, 72u32);
-    let mut digits = digits.bytes();
-    while digits.len() > 0 {
-        let (before, mut weight) = (i, 1u32);
-        for k in (BASE..).step_by(BASE as usize) {
-            let digit = match digits.next()? {
-                letter @ b'a'..=b'z' => u32::from(letter - b'a'),
-                digit @ b'0'..=b'9' => u32::from(digit - b'0') + 26,
-                _ => return None,
-            };
-            i = i.checked_add(digit.checked_mul(weight)?)?;
-            let threshold = k.saturating_sub(bias).clamp(T_MIN, T_MAX);
-            if digit < threshold {
-                break;
-            }
-            weight = weight.checked_mul(BASE - threshold)?;
-        }
-        let length = out.len() as u32 + 1;
-        let mut delta = (i - before) / if before == 0 { 700 } else { 2 };
-        delta += delta / length;
-        bias = 0;
-        while delta > (BASE - T_MIN) * T_MAX / 2 {
-            delta /= BASE - T_MIN;
-            bias += BASE;
-        }
-        bias += (BASE - T_MIN + 1) * delta / (delta + 38);
-        n = n.checked_add(i / length)?;
-        i %= length;
-        out.insert(i as usize, char::from_u32(n)?);
-        i += 1;
-    }
-    Some(out.into_iter().collect())
+/// Whether a place is one of these, or belongs to one, and is written so that it cannot be taken for another.
+fn is_among(place: &str, places: &[String]) -> bool {
+    let same = |other: &String| match place.contains('@') && other.contains('@') {
+        true => place.eq_ignore_ascii_case(other),
+        false => registrable(domain(place)) == registrable(domain(other)),
+    };
+    places.iter().any(same) && !shows_other_letters(place)
+}
+
+/// Whether a host in its encoded form shows letters that are easily taken for others.
+fn shows_other_letters(name: &str) -> bool {
+    let shown = unicode(domain(name));
+    shown.split('.').any(|label| mixes_scripts(label) || reads_latin(label))
 }
 
 /// Whether a word mixes Latin letters with those of a script many of whose letters look the same, or two such scripts.
@@ -415,8 +461,10 @@ fn shape(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
         found.push(Notice::plain(Flag::EmptyBody, "The body is empty."));
     }
     if action.body_kind == BodyKind::Html {
-        found
-            .push(Notice::plain(Flag::Html, "The body is HTML; it is shown as text, with its links listed."));
+        found.push(
+            Notice::plain(Flag::Html, "The body is HTML; it is shown as text, with its links listed.")
+                .usual(),
+        );
     }
     let lines = body.text.lines().count();
     if lines > LINES_NOTICED || action.body.len() > BYTES_NOTICED {
@@ -433,6 +481,37 @@ fn shape(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
         let text = format!("Behind more than {BLANK_LINES_NOTICED} blank lines the text goes on, at line");
         found.push(Notice::listing(Flag::BlankSpace, &text, &lines, true));
     }
+}
+
+/// Files in a plain body: readers that know the old ways of sending them make an attachment of the lines.
+fn files(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
+    if action.body_kind != BodyKind::Text {
+        return;
+    }
+    let files: Vec<_> = body.text.split(['\n', '\r']).filter_map(file).collect();
+    if !files.is_empty() {
+        let text = "Some readers make an attachment of a file that is written into the text";
+        found.push(Notice::listing(Flag::EncodedFile, text, &files, true));
+    }
+}
+
+/// The name of the file a line begins: uuencoded or in base64 (POSIX `uuencode`), yEnc, BinHex (RFC 1741). Outlook took `begin`
+/// and two spaces for such a beginning, whatever followed.
+fn file(line: &str) -> Option<&str> {
+    const BINHEX: &str = "(This file must be converted with BinHex";
+    if line.starts_with(BINHEX) {
+        return Some("BinHex");
+    }
+    if let Some(rest) = line.strip_prefix("=ybegin ") {
+        return Some(rest.split_once("name=").map_or(rest, |(_, name)| name));
+    }
+    let rest = line.strip_prefix("begin-base64 ").or(line.strip_prefix("begin "))?;
+    if let Some(name) = rest.strip_prefix(' ') {
+        return Some(name);
+    }
+    let (mode, name) = rest.split_once([' ', '\t'])?;
+    let is_mode = (3..=5).contains(&mode.len()) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    (is_mode && !name.trim().is_empty()).then_some(name)
 }
 
 /// The lines, from 1, at which text goes on behind more blank space than anybody scrolls past. Space fills lines as well.
@@ -488,7 +567,7 @@ fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body:
                     let text = format!(
                         "The agent's preview shows {part} of {whole} characters; the rest is in the message."
                     );
-                    found.push(Notice::plain(Flag::PreviewGap, text));
+                    found.push(Notice::plain(Flag::PreviewGap, text).usual());
                 }
             }
         }
@@ -555,8 +634,14 @@ mod tests {
         }
     }
 
+    /// Seen by the user, who knows nobody but their own domain, and has mailed the addresses for which `known` holds.
+    fn seen(approval: &Approval, known: &dyn Fn(&str) -> bool) -> Vec<Notice> {
+        let familiar = Familiar::new(["example.com"]);
+        notices(approval, &Eyes { user: None, has_written_to: known, familiar: &familiar })
+    }
+
     fn of(action: Action, details: Value) -> Vec<Notice> {
-        notices(&asked(action, details), &|_| true)
+        seen(&asked(action, details), &|_| true)
     }
 
     /// The flags, and the text of the first notice.
@@ -585,10 +670,10 @@ mod tests {
     fn what_is_not_known_yet_is_said_to_be() {
         for (binding, flag) in [(Binding::Question, Flag::Question), (Binding::Hold, Flag::Hold)] {
             let approval = Approval { binding, action: None, ..asked(plain(), json!({})) };
-            assert_eq!(told(&notices(&approval, &|_| true)).0, [flag]);
+            assert_eq!(told(&seen(&approval, &|_| true)).0, [flag]);
         }
         let declared = Approval { binding: Binding::Declared, ..asked(plain(), json!({})) };
-        assert_eq!(told(&notices(&declared, &|_| true)).0, [Flag::Declared]);
+        assert_eq!(told(&seen(&declared, &|_| true)).0, [Flag::Declared]);
     }
 
     #[test]
@@ -598,44 +683,144 @@ mod tests {
             bcc: vec!["spy@example.com".into()],
             ..plain()
         };
-        let found = notices(&asked(action, json!({})), &|address| address == "old@example.com");
+        let found = seen(&asked(action, json!({})), &|address| address == "old@example.com");
         let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
         assert_eq!(
             texts,
             [
-                "You have not written before to: spy@example.com, x@evil.example.",
+                "You have not written before to: x@evil.example, spy@example.com.",
                 "It goes outside example.com: evil.example.",
                 "Hidden from the others (bcc), 1 recipient: spy@example.com.",
             ]
         );
-        assert_eq!(found[0].values, ["spy@example.com", "x@evil.example"]);
+        assert_eq!(found[0].values, ["x@evil.example", "spy@example.com"]);
+        assert!(found.iter().all(|notice| notice.weight == Weight::Matters));
+    }
+
+    #[test]
+    fn what_is_said_of_the_user_is_said_by_name_to_anybody_else() {
+        let familiar = Familiar::default();
+        let eyes = Eyes { user: Some("ada"), has_written_to: &|_| false, familiar: &familiar };
+        let found = notices(&asked(plain(), json!({})), &eyes);
+        assert_eq!(told(&found).1, "ada has not written before to: team@example.com.");
+    }
+
+    #[test]
+    fn what_could_be_taken_for_a_known_domain_comes_first() {
+        let familiar = Familiar::new(["company.com"]);
+        let eyes = Eyes { user: None, has_written_to: &|_| false, familiar: &familiar };
+        let to = ["a@company.com", "b@other.org", "boss@cornpany.com"].map(str::to_owned).to_vec();
+        let body = "See https://docs.company.com, bank.org and https://company.com.evil.example/login".into();
+        let found = notices(&asked(Action { to, body, ..plain() }, json!({})), &eyes);
+        let recipients = ["a@company.com", "b@other.org", "boss@cornpany.com"];
+        assert_eq!(odd_first(recipients, &found), ["boss@cornpany.com", "b@other.org", "a@company.com"]);
+        let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "Could be taken for a domain that is known: company.com.evil.example for company.com, cornpany.com for company.com.",
+                "You have not written before to: boss@cornpany.com, b@other.org, a@company.com.",
+                "It goes outside example.com: cornpany.com, other.org, company.com.",
+                "It links to: company.com.evil.example, bank.org, docs.company.com.",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_so_of_most_messages_comes_last_and_says_so() {
+        let familiar = Familiar::new(["example.com", "company.com"]);
+        let eyes = Eyes { user: None, has_written_to: &|_| true, familiar: &familiar };
+        let page = "<p>Hello, see <a href=\"https://docs.company.com\">this</a></p>";
+        let action = Action {
+            to: vec!["a@company.com".into()],
+            bcc: vec!["b@company.com".into()],
+            body: page.into(),
+            body_kind: BodyKind::Html,
+            ..plain()
+        };
+        let found = notices(&asked(action, json!({ "preview": "Hello" })), &eyes);
+        let weights: Vec<_> = found.iter().map(|notice| (notice.weight, notice.flag)).collect();
+        assert_eq!(
+            weights,
+            [
+                (Weight::Matters, Flag::HiddenRecipients),
+                (Weight::Usual, Flag::ExternalRecipient),
+                (Weight::Usual, Flag::Links),
+                (Weight::Usual, Flag::Html),
+                (Weight::Usual, Flag::PreviewGap),
+            ]
+        );
+    }
+
+    #[test]
+    fn names_are_cut_from_their_harmless_end() {
+        let host = format!("login.bank.com.{}.{}.evil.example", "a".repeat(60), "b".repeat(60));
+        let link = format!("<p>Please <a href=\"https://{host}/\">log in at bank.com</a></p>");
+        let action = Action {
+            to: vec![format!("anna@{host}")],
+            bcc: vec![format!("anna@{host}")],
+            body: link,
+            body_kind: BodyKind::Html,
+            ..plain()
+        };
+        let found = seen(&asked(action, json!({})), &|_| false);
+        let naming = [
+            Flag::FirstTimeRecipient,
+            Flag::ExternalRecipient,
+            Flag::HiddenRecipients,
+            Flag::Links,
+            Flag::MisleadingLink,
+        ];
+        for flag in naming {
+            let notice = found.iter().find(|notice| notice.flag == flag).unwrap();
+            assert!(notice.text.contains(".evil.example"), "{notice:?}");
+            assert!(
+                notice
+                    .values
+                    .iter()
+                    .any(|value| value.ends_with(".evil.example") || value.contains(" leads to …")),
+                "{notice:?}"
+            );
+            assert!(notice.values.iter().all(|value| value.chars().count() <= VALUE_CHARS_MAX), "{notice:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_written_into_the_text_is_pointed_out() {
+        for (text, name) in [
+            ("See the invoice.\n\nbegin 644 invoice.html\nJ/'-C<FEP=#YL;V-A=&EO\n`\nend\n", "invoice.html"),
+            ("begin 0755 a b.exe\n", "a b.exe"),
+            ("x\rbegin-base64 644 a.zip\r", "a.zip"),
+            ("=ybegin line=128 size=123 name=a.exe", "a.exe"),
+            ("(This file must be converted with BinHex 4.0)\n:$f", "BinHex"),
+            ("begin  something", "something"),
+        ] {
+            let found = body(text);
+            let notice = found.iter().find(|notice| notice.flag == Flag::EncodedFile).unwrap();
+            assert_eq!(notice.values, [name], "{text}");
+        }
+        for text in [
+            "begin 644",
+            "We begin 644 tests",
+            "begin 9am with tea",
+            "begin with a",
+            "beginning",
+            "begin 12 x",
+        ] {
+            assert!(body(text).iter().all(|notice| notice.flag != Flag::EncodedFile), "{text}");
+        }
     }
 
     #[test]
     fn a_long_list_is_cut_and_says_so() {
         let to = (0..25).map(|n| format!("a{n:02}@example.com")).collect();
-        let found = notices(&asked(Action { to, ..plain() }, json!({})), &|_| false);
+        let found = seen(&asked(Action { to, ..plain() }, json!({})), &|_| false);
         assert_eq!(found[0].values.len(), LISTED_MAX);
         assert!(found[0].text.ends_with("a09@example.com and 15 more."), "{found:?}");
     }
 
     #[test]
     fn international_names_are_shown_both_ways() {
-        // The samples of RFC 3492, section 7.1, and names people use.
-        for (encoded, decoded) in [
-            ("mnchen-3ya", "münchen"),
-            ("bcher-kva", "bücher"),
-            ("80ak6aa92e", "аррӏе"),
-            ("egbpdaj6bu4bxfgehfvwxn", "ليهمابتكلموشعربي؟"),
-            ("ihqwcrb4cv8a8dqg056pqjye", "他们为什么不说中文"),
-            ("n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa", "なぜみんな日本語を話してくれないのか"),
-            ("3B-ww4c5e180e575a65lsy2b", "3年B組金八先生"),
-        ] {
-            assert_eq!(punycode(encoded).as_deref(), Some(decoded), "{encoded}");
-        }
-        for broken in ["a!", "99999999", "zzzzzzzzzzzzzzz", "ä", &"a".repeat(64)] {
-            assert_eq!(punycode(broken), None, "{broken}");
-        }
         let to = vec!["x@xn--pple-43d.com".into()];
         let found = of(Action { to, ..plain() }, json!({}));
         assert_eq!(told(&found).0, [Flag::ExternalRecipient, Flag::Punycode, Flag::MixedScripts]);
@@ -648,11 +833,12 @@ mod tests {
     #[test]
     fn letters_that_look_alike_are_pointed_out() {
         for mixed in ["Gооgle.com", "ρaypal", "раураl", "ΑВС", "ｅvil", "аррӏе.com"] {
-            assert_eq!(told(&body(&format!("See {mixed} today"))).0, [Flag::MixedScripts], "{mixed}");
+            let found = body(&format!("See {mixed} today"));
+            assert!(told(&found).0.contains(&Flag::MixedScripts), "{mixed}: {found:?}");
         }
         for one in ["Google.com", "Привет", "Ελλάδα", "naïve", "München", "5μ", "日本語test"]
         {
-            assert_eq!(body(one), [], "{one}");
+            assert!(body(one).iter().all(|notice| notice.flag != Flag::MixedScripts), "{one}");
         }
     }
 
@@ -662,7 +848,7 @@ mod tests {
              http://[::1]:80/ www.q.r[1]";
         let found = body(text);
         assert_eq!(told(&found).0, [Flag::Links]);
-        assert_eq!(found[0].values, ["::1", "b.c", "evil.example", "w.v", "www.q.r", "www.x.org", "y.z"]);
+        assert_eq!(found[0].values, ["::1", "a@b.c", "evil.example", "w.v", "www.q.r", "www.x.org", "y.z"]);
     }
 
     #[test]
@@ -671,7 +857,6 @@ mod tests {
         for (href, text) in [
             ("https://evil.example/bank.com", "https://bank.com/"),
             ("https://evil.example", "Log in at <b>bank</b>.com now"),
-            ("https://bank.com@evil.example", "bank.com"),
             ("https://xn--bnk-6cd.com", "bаnk.com"),
             ("mailto:x@evil.example", "boss@bank.com"),
         ] {
@@ -775,7 +960,7 @@ mod tests {
             Action { to: vec!["a@example.com".into(), "c@example.com".into()], body: "".into(), ..plain() };
         let details = json!({ "to": action.to, "body": action.body, "preview": "Attached..." });
         let approval = Approval { edited: Some(edited), ..asked(action, details) };
-        let found = notices(&approval, &|_| true);
+        let found = seen(&approval, &|_| true);
         let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
         assert_eq!(
             texts,

@@ -3,8 +3,9 @@
 use super::entries::{drop_suffix, keep_suffix};
 use super::{Page, Place, Store, audit, backup, entries, intents, json, named, outbox, touch};
 use crate::approval::decision::{self, Effect, Event, Facts, Refused, State};
-use crate::approval::notices::{Notice, notices};
-use crate::approval::{Action, Approval, Verdict};
+use crate::approval::names::{self, Familiar};
+use crate::approval::notices::{Eyes, Notice, notices};
+use crate::approval::{Action, Approval, Policy, Verdict};
 use crate::audit::{Fact, Whose};
 use crate::clock::{Millis, rfc3339};
 use crate::digest::Digest;
@@ -35,6 +36,10 @@ pub struct Stored {
     pub policy: i64,
     /// While it is pending: whom of its recipients the user has written to before.
     pub correspondents: BTreeSet<String>,
+    /// While it is pending: the domains the user has written to, and those the operator lists. What looks like one is told.
+    pub familiar: Vec<String>,
+    /// Who looks at it, where that may be somebody else than its user: what is said of the user is then said by name.
+    pub viewer: Option<String>,
     /// While it is pending: when the backup was taken it was restored from. It may have been decided since.
     pub restored_ms: Option<Millis>,
 }
@@ -48,7 +53,14 @@ impl Stored {
     /// What deserves a second look.
     pub fn notices(&self) -> Vec<Notice> {
         let restored = self.restored_ms.map(Notice::restored);
-        let found = notices(&self.approval, &|address| self.has_written_to(address));
+        let own = self.approval.leaving().map(|action| names::domain(&action.from));
+        let domains = own.into_iter().chain(self.familiar.iter().map(String::as_str));
+        let eyes = Eyes {
+            user: self.viewer.as_ref().filter(|viewer| **viewer != self.user).map(|_| self.user.as_str()),
+            has_written_to: &|address| self.has_written_to(address),
+            familiar: &Familiar::new(domains),
+        };
+        let found = notices(&self.approval, &eyes);
         restored.into_iter().chain(found).collect()
     }
 }
@@ -497,9 +509,9 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
     };
     let state = named(row.get(1)?)?;
     let (action, edited) = (action(4)?, action(15)?);
-    let correspondents = match (state, edited.as_ref().or(action.as_ref())) {
-        (State::Pending, Some(leaving)) => outbox::correspondents(db, leaving)?,
-        _ => BTreeSet::new(),
+    let (correspondents, familiar) = match (state, edited.as_ref().or(action.as_ref())) {
+        (State::Pending, Some(leaving)) => (outbox::correspondents(db, leaving)?, familiar(db, leaving)?),
+        _ => (BTreeSet::new(), Vec::new()),
     };
     let asked_ms = row.get(6)?;
     let restored_ms = match state {
@@ -527,6 +539,24 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
         policy: row.get(16)?,
         user: row.get(17)?,
         correspondents,
+        familiar,
+        viewer: None,
         restored_ms,
     })
+}
+
+/// The domains the operator lists, as the policy in force has them, and then those the user has written to.
+fn familiar(db: &Connection, leaving: &Action) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT text FROM policy WHERE id = (SELECT value FROM meta WHERE key = 'policy')";
+    let policy =
+        db.prepare_cached(sql)?.query_row([], |row| json::<Policy>(&row.get::<_, String>(0)?)).optional()?;
+    let patterns = policy.and_then(|policy| policy.recipients).unwrap_or_default();
+    let listed = patterns.iter().filter_map(|pattern| pattern.as_str().rsplit_once('@'));
+    // `*@*.company.com` names a domain as well.
+    let listed = listed
+        .map(|(_, domain)| domain.trim_start_matches(['*', '.']))
+        .filter(|domain| !domain.contains('*'));
+    let mut domains: Vec<_> = listed.filter(|domain| !domain.is_empty()).map(str::to_owned).collect();
+    domains.extend(outbox::familiar(db, leaving)?);
+    Ok(domains)
 }

@@ -274,6 +274,7 @@ fn migrate(db: &mut Connection) -> Result<()> {
                 for step in steps.iter().skip(older as usize - 1) {
                     transaction.execute_batch(step)?;
                 }
+                outbox::remember_domains(&transaction)?;
             }
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

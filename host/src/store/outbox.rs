@@ -1,6 +1,7 @@
 //! Signed messages on their way. Every change is a transition of the pure machine, applied here with its effects.
 
 use super::{Page, Place, Store, agents, audit, damaged, entries, intents, json, named, touch};
+use crate::approval::names::{FAMILIAR_MAX, domain, registrable};
 use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
 use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
@@ -218,6 +219,37 @@ pub(super) fn correspondents(db: &Connection, of: &Action) -> rusqlite::Result<B
     Ok(known)
 }
 
+/// The domains its user has written to lately.
+pub(super) fn familiar(db: &Connection, of: &Action) -> rusqlite::Result<Vec<String>> {
+    let sql =
+        "SELECT domain FROM correspondent_domain WHERE tenant = ?1 AND user = ?2 ORDER BY seq DESC LIMIT ?3";
+    let values = params![of.tenant, of.user, FAMILIAR_MAX as i64];
+    db.prepare_cached(sql)?.query_map(values, |row| row.get(0))?.collect()
+}
+
+/// Remembers the domains of everything that had left before they were remembered.
+pub(super) fn remember_domains(db: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT tenant, user, action FROM outbox WHERE state = 'sent' ORDER BY sent_seq";
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        // What a damaged row holds is said wherever it is shown.
+        let Some(action) = Action::decode(row.get_ref(2)?.as_blob()?) else { continue };
+        remember(db, &row.get::<_, String>(0)?, &row.get::<_, String>(1)?, &action)?;
+    }
+    Ok(())
+}
+
+fn remember(db: &Connection, tenant: &str, user: &str, action: &Action) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO correspondent_domain (tenant, user, domain) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let mut insert = db.prepare_cached(sql)?;
+    for domain in action.recipients().map(|address| registrable(domain(address))).collect::<BTreeSet<_>>() {
+        insert.execute(params![tenant, user, domain])?;
+    }
+    Ok(())
+}
+
 /// A row with everything a transition may need.
 struct Record {
     approval: String,
@@ -321,6 +353,7 @@ fn count_as_sent(db: &Connection, record: &Record, now: Millis) -> rusqlite::Res
     for address in action.recipients() {
         insert.execute(params![record.tenant, record.user, correspondent(address)])?;
     }
+    remember(db, &record.tenant, &record.user, &action)?;
     Ok(())
 }
 

@@ -101,6 +101,12 @@ CREATE TABLE correspondent (
     tenant TEXT NOT NULL, user TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (tenant, user, digest)
 ) WITHOUT ROWID;
 
+-- The domains a user has written to, by their registrable part: what only looks like one of them is told apart by their names,
+-- so that these stand here as they are, and stay when messages are purged.
+CREATE TABLE correspondent_domain (
+    seq INTEGER PRIMARY KEY, tenant TEXT NOT NULL, user TEXT NOT NULL, domain TEXT NOT NULL, UNIQUE (tenant, user, domain)
+);
+
 -- A submission that carried a key: the same key again is the same intent, or a mistake.
 CREATE TABLE idempotency (
     tenant TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL,

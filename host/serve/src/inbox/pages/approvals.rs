@@ -4,7 +4,7 @@ use super::wrong::alert;
 use super::{Page, Place, Viewer, count, empty, fact, older, text};
 use crate::view::{Approval, Failure};
 use countersign::approval::decision::State;
-use countersign::approval::notices::Flag;
+use countersign::approval::notices::{Flag, Notice, Weight};
 use countersign::approval::{Action, Binding, BodyKind};
 use countersign::clock::rfc3339;
 use countersign::desk::NOTE_BYTES_MAX;
@@ -227,15 +227,28 @@ fn standing(one: &One<'_>) -> Markup {
 }
 
 fn flags(approval: &Approval) -> Markup {
+    let (matter, usual): (Vec<_>, Vec<_>) =
+        approval.flags.iter().partition(|notice| notice.weight == Weight::Matters);
+    let list = |notices: &[&Notice]| {
+        html! {
+            ul {
+                @for notice in notices {
+                    li { strong { (name(notice.flag)) ":" } " " (text::say(&notice.text)) }
+                }
+            }
+        }
+    };
     html! {
-        @if !approval.flags.is_empty() {
+        @if !matter.is_empty() {
             section.odd aria-labelledby="odd" {
                 h2 #odd { "What is new or odd" }
-                ul {
-                    @for notice in &approval.flags {
-                        li { strong { (name(notice.flag)) ":" } " " (text::say(&notice.text)) }
-                    }
-                }
+                (list(&matter))
+            }
+        }
+        @if !usual.is_empty() {
+            details.usual {
+                summary { "What is so of most messages" }
+                (list(&usual))
             }
         }
     }
@@ -251,11 +264,13 @@ fn name(flag: Flag) -> &'static str {
         Flag::Edited => "Changed by a person",
         Flag::FirstTimeRecipient => "New recipient",
         Flag::ExternalRecipient => "Recipient outside",
+        Flag::LookAlike => "Looks like another",
         Flag::HiddenRecipients => "Hidden recipients",
         Flag::Punycode => "Encoded domain",
         Flag::MixedScripts => "Mixed letters",
         Flag::Links => "Links",
         Flag::MisleadingLink => "Misleading link",
+        Flag::EncodedFile => "File in the text",
         Flag::EmptySubject => "Empty subject",
         Flag::EmptyBody => "Empty body",
         Flag::Html => "HTML",

@@ -7,7 +7,7 @@ use crate::view::{
 use countersign::agent::Manifest;
 use countersign::approval::decision::State;
 use countersign::approval::html::Link;
-use countersign::approval::notices::{Flag, Notice};
+use countersign::approval::notices::{Flag, Notice, Weight};
 use countersign::approval::{self, Action, Binding, BodyKind, Words, outbox as sending};
 use countersign::authority::Capability;
 use countersign::digest::Digest;
@@ -175,7 +175,9 @@ fn shown(p: &str, state: State) -> Approval {
         body_text: html.then(|| p.into()),
         body_links: vec![Link { text: p.into(), href: p.into() }],
         agent_says: words(p),
-        flags: vec![Notice { flag: Flag::PreviewGap, text: p.into(), values: vec![p.into()] }],
+        flags: [Weight::Matters, Weight::Usual]
+            .map(|weight| Notice { flag: Flag::PreviewGap, weight, text: p.into(), values: vec![p.into()] })
+            .to_vec(),
         asked: AT.into(),
         expires: AT.into(),
         decided: (state != State::Pending).then(|| Decided {
@@ -210,6 +212,8 @@ fn stored(p: &str) -> Stored {
         decided: None,
         policy: 1,
         correspondents: BTreeSet::new(),
+        familiar: Vec::new(),
+        viewer: None,
         restored_ms: None,
     }
 }
