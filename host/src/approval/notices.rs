@@ -40,7 +40,7 @@ pub struct Notice {
     pub weight: Weight,
     /// It in the host's words, one line. What it quotes is written so that it can be printed as it stands.
     pub text: String,
-    /// What it is about, such as addresses, hosts or fields: the first ten, each cut to 100 characters. They are foreign, as they stand in the message.
+    /// What it is about, such as addresses, hosts or fields: the first ten, each cut to 100 characters, names at their beginning. They are foreign, as they stand in the message.
     pub values: Vec<String>,
 }
 

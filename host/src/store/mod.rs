@@ -442,4 +442,21 @@ mod tests {
         let policy: String = old.query_row("SELECT text FROM policy", [], |row| row.get(0)).unwrap();
         assert_eq!(policy, serde_json::to_string(&crate::approval::Policy::default()).unwrap());
     }
+
+    #[test]
+    fn whom_a_user_wrote_to_before_domains_were_remembered_is_known_afterwards() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("version-3.sql")).unwrap();
+        db.execute("INSERT INTO meta VALUES ('latest_ms', 7), ('sent', 1)", []).unwrap();
+        db.pragma_update(None, "user_version", 3).unwrap();
+        let action = crate::approval::action::tests::sample();
+        for (approval, state, to) in [("a", "sent", "x@mail.company.com"), ("b", "queued", "x@other.org")] {
+            let action = crate::approval::Action { to: vec![to.into()], ..action.clone() }.encode();
+            let sql = "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
+                       due_ms) VALUES (?1, 1, 'main', 'local', ?2, ?1, ?3, x'', 1, 1, 1)";
+            db.execute(sql, rusqlite::params![approval, state, action]).unwrap();
+        }
+        migrate(&mut db).unwrap();
+        assert_eq!(outbox::familiar(&db, &action).unwrap(), ["company.com"]);
+    }
 }
