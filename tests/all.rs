@@ -35,4 +35,5 @@ mod templates;
 mod tenants;
 mod tidy;
 mod transports;
+mod upgrade;
 mod xss;
