@@ -29,6 +29,7 @@ mod races;
 mod readers;
 mod remote;
 mod scenarios;
+mod serving;
 mod signing;
 mod storm;
 mod templates;

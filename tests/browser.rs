@@ -219,6 +219,54 @@ fn the_whole_way_to_a_signature_needs_a_keyboard_alone() {
     assert_eq!(office.sent(&office.ivan), [SUBJECT]);
 }
 
+// ---- Many tabs ---------------------------------------------------------------------------------------------------------
+
+#[test]
+fn eight_tabs_are_open_and_each_is_live_and_can_be_used() {
+    let Some(browser) = Browser::start() else { return };
+    let office = Office::new();
+    let server = Server::start(&office.cli);
+    sign_in(&browser, &server, &office.petra);
+    let mut tabs = vec![browser.tab()];
+    tabs.extend((0..7).map(|_| {
+        let tab = browser.new_tab();
+        browser.open(&server, "/approvals");
+        browser.reads("Nothing waits for a decision.");
+        tab
+    }));
+    // Each hears of what happens, over one stream for all of them.
+    let heard = |tabs: &[String], title: &str| {
+        for tab in tabs {
+            browser.look_at(tab);
+            browser.until(title, || browser.title().starts_with(title));
+        }
+    };
+    let (_, path) = office.asked("Report 1");
+    heard(&tabs, "(1) Approvals");
+    let streams = || {
+        let count =
+            "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/events')).length";
+        let of = |tab: &String| {
+            browser.look_at(tab);
+            browser.run(count, &[]).as_u64().unwrap()
+        };
+        tabs.iter().map(of).sum::<u64>()
+    };
+    // A stream that is open is no entry yet: none has ended.
+    assert_eq!(streams(), 0);
+    // When the page that listens for all of them goes, another does.
+    browser.look_at(&tabs.remove(0));
+    browser.close_tab();
+    office.asked("Report 2");
+    heard(&tabs, "(2) Approvals");
+    // The last one opened is no worse than the first: a page loads, and a form is sent.
+    browser.look_at(tabs.last().unwrap());
+    browser.open(&server, &path);
+    browser.submit("Sign and send");
+    browser.reads("Approved by");
+    heard(&tabs[..tabs.len() - 1], "(1) Approvals");
+}
+
 // ---- Deciding ----------------------------------------------------------------------------------------------------------
 
 #[test]

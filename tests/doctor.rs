@@ -172,3 +172,96 @@ fn a_log_in_json_is_one_document_a_line_and_says_whose_business_each_is() {
     assert_eq!(told["blame"], "operator");
     assert!(told["timestamp"].is_string() && told["message"].is_string(), "{told}");
 }
+
+/// The commands a text names, as they stand between backquotes.
+fn commands(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_to_be_done_can_be_pasted_whatever_the_folder_is_called() {
+    let cli = Cli::new();
+    let data = cli.scratch().join("it's my data");
+    let config = cli.scratch().join("a config $HOME.toml");
+    std::fs::write(&config, "[users.ada]\naddress = \"ada@example.com\"\n").unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let given = [
+        "--data",
+        data.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "--tenant",
+        "acme",
+        "--user",
+        "ada",
+    ];
+    let run = |arguments: &[&str]| cli.run(&[&given[..], arguments].concat());
+    assert_eq!(run(&["agent", "list"]).code, 0);
+    let backup = cli.scratch().join("a backup");
+    assert_eq!(run(&["backup", backup.to_str().unwrap()]).code, 0);
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(data.join("countersign.db"), "no database").unwrap();
+
+    let cures = || -> Vec<String> {
+        let examined = run(&["--json", "doctor"]).json();
+        let findings = examined["findings"].as_array().unwrap();
+        findings.iter().filter_map(|it| it["cure"].as_str()).flat_map(commands).collect()
+    };
+    let shell = |command: &str| {
+        let program = env!("CARGO_BIN_EXE_countersign");
+        // What stands for what only a person knows is a word in capitals.
+        let file = format!("'{}'", backup.display());
+        let command =
+            command.replacen("countersign ", &format!("{program} "), 1).replace(" FILE", &format!(" {file}"));
+        let done = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+        (command, done)
+    };
+    let named = cures();
+    assert!(named.iter().any(|command| command.starts_with("chmod -R go-rwx ")), "{named:#?}");
+    assert!(named.iter().any(|command| command.starts_with("chmod go-w ")), "{named:#?}");
+    assert!(
+        named.iter().any(|command| command.starts_with("countersign ") && command.contains(" restore ")),
+        "{named:#?}"
+    );
+    for command in named.iter().filter(|command| !command.starts_with("ulimit")) {
+        let (command, done) = shell(command);
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    let left = cures();
+    assert!(left.iter().all(|command| !command.starts_with("chmod")), "{left:#?}");
+    // The backup is where it said.
+    let restored = format!("{}.restored", data.display());
+    assert_eq!(cli.run(&["--data", &restored, "agent", "list"]).code, 0);
+}
+
+#[test]
+fn on_a_full_disk_room_is_the_first_thing_that_is_asked_for() {
+    let cli = Cli::new();
+    let disk = cli.scratch().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let program = env!("CARGO_BIN_EXE_countersign");
+    // A disk of its own, in a namespace of its own, full to the last byte once the folder is there.
+    let script = format!(
+        "mount -t tmpfs -o size=4m tmpfs {disk} && echo mounted >&2 && {program} --data {disk}/data agent list >/dev/null \
+         && (cat /dev/zero > {disk}/zeros 2>/dev/null; exec {program} --json --data {disk}/data doctor)",
+        disk = disk.display()
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+        .env("XDG_CACHE_HOME", crate::support::workspace().join("target/test-cache"))
+        .output();
+    let Some(output) = output.ok().filter(|it| String::from_utf8_lossy(&it.stderr).contains("mounted"))
+    else {
+        eprintln!("SKIPPED: needs unshare, and may not mount a disk");
+        return;
+    };
+    let examined: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let cures: Vec<_> =
+        examined["findings"].as_array().unwrap().iter().filter_map(|it| it["cure"].as_str()).collect();
+    assert!(cures[0].starts_with("make room"), "{examined:#}");
+    // Nothing is advised that would need the disk.
+    let needs = ["restore", "chmod", "backup"];
+    assert!(cures.iter().all(|cure| needs.iter().all(|need| !cure.contains(need))), "{cures:#?}");
+    assert_eq!(output.status.code(), Some(4));
+}

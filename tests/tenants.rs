@@ -180,7 +180,7 @@ async fn whoever_installed_an_agent_does_not_approve_it_where_another_approver_c
     let view = waiting(&host, &ada, "Invited").await;
     decide(&ada, &view, Verdict::Approve).await.unwrap();
     // From when the other one can sign in on.
-    host.join(invited.secret.text(), "correct horse battery").await.unwrap();
+    host.join(None, invited.secret.text(), "correct horse battery").await.unwrap();
     let view = waiting(&host, &ada, "Together").await;
     assert_eq!(code(decide(&ada, &view, Verdict::Approve).await), Code::SelfApproval);
     // To say no needs nobody else.

@@ -10,9 +10,17 @@ use crate::digest::{Digest, Encoder};
 use crate::people::Role;
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Begins what every hash covers: says what the bytes are, and in which version of the format.
 const DOMAIN: &str = "countersign/audit/v1";
+
+/// The address a request came from; null where it came by no network.
+type From = Option<IpAddr>;
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
 
 /// Something that happened. Its fields are the entry's body.
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +58,20 @@ pub enum Fact<'a> {
     /// Somebody was given a link to choose a password, and is there from then on.
     Invite { person: &'a str, roles: &'a BTreeSet<Role>, by: &'a str },
     /// Somebody used their link: every browser they were signed in with is signed out.
-    Join { person: &'a str },
+    Join { person: &'a str, from: From },
+    /// Somebody signed in, with a browser at this address.
+    SignIn { person: &'a str, from: From },
+    /// Somebody tried to sign in, or to change the password, and did not know it; so many tries before have no entry.
+    SignInFailed {
+        person: &'a str,
+        from: From,
+        #[serde(skip_serializing_if = "is_zero")]
+        unrecorded: u32,
+    },
+    /// Somebody signed a browser out.
+    SignOut { person: &'a str, from: From },
+    /// Somebody changed their password: every other browser of theirs is signed out.
+    Password { person: &'a str, from: From },
     /// Somebody is there for something else from now on.
     Assign { person: &'a str, roles: &'a BTreeSet<Role>, by: &'a str },
     /// Somebody is gone, with their links, browsers and tokens.
@@ -85,6 +106,10 @@ impl Fact<'_> {
             Fact::Resolve { .. } => "resolve",
             Fact::Invite { .. } => "invite",
             Fact::Join { .. } => "join",
+            Fact::SignIn { .. } => "sign-in",
+            Fact::SignInFailed { .. } => "sign-in-failed",
+            Fact::SignOut { .. } => "sign-out",
+            Fact::Password { .. } => "password",
             Fact::Assign { .. } => "assign",
             Fact::Dismiss { .. } => "dismiss",
             Fact::Issue { .. } => "issue",

@@ -6,6 +6,7 @@ mod guide;
 mod serve;
 
 pub use file::KEYS;
+pub(crate) use serve::certificates;
 pub use serve::{Certificate, GRACE_SECONDS_MAX, Log, REQUESTS_PER_MINUTE_MAX, RUNS_MAX, Serve};
 
 use crate::approval::address;

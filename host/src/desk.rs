@@ -333,6 +333,7 @@ impl Desk {
 
     /// The tokens this person may end.
     pub fn tokens(&self) -> Result<Vec<TokenRow>> {
+        self.ask(Deed::KeepTokens)?;
         self.host.tokens(self.tokens_of())
     }
 
@@ -343,11 +344,13 @@ impl Desk {
         roles: Option<BTreeSet<Role>>,
         days: u32,
     ) -> Result<TokenMade> {
+        self.ask(Deed::KeepTokens)?;
         self.host.make_token(&self.person, label, roles, days).await
     }
 
     /// Ends a token at once; see [`Host::revoke_token`].
     pub async fn revoke_token(&self, id: &str) -> Result<()> {
+        self.ask(Deed::KeepTokens)?;
         self.host.revoke_token(self.tokens_of(), id, &self.person.by()).await
     }
 

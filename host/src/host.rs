@@ -22,14 +22,14 @@ use crate::config::{Config, Way};
 use crate::digest::{Digest, Encoder};
 use crate::engine::limits::Limits;
 use crate::engine::{Compiled, Driven, End, Engine, Pickup, Ports};
-use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX};
+use crate::intent::{Intent, PARAMETERS_BYTES_MAX, Status, TEXT_BYTES_MAX, numbers};
 use crate::journal::{Entry, Stop};
 use crate::meters::{Counted, Meters, Reading};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
 use crate::people::{Owner, Scope, who};
-use crate::printable::{line, short};
+use crate::printable::{line, shell, short};
 use crate::refusals::{Code, Problem, Result};
 use crate::schedule::{Gate, Turn};
 pub use crate::store::LIST_MAX;
@@ -45,14 +45,14 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 pub use doctor::{Finding, Health, examine};
 use locks::Locks;
-pub use people::{HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
+pub use people::{FAILURES_PER_MINUTE_MAX, HASHES_MAX, HASHES_WAITING_MAX, Invited, Signed, TokenMade};
 pub use powers::powers;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -100,6 +100,10 @@ pub struct Host {
     crash_after: AtomicUsize,
     /// Where mail is, once more: as what can be told to fail.
     mailbox: Arc<Rehearsal<Local>>,
+    /// When it was last looked whether commits reach the disk, and whether that one did.
+    probed: tokio::sync::Mutex<Option<(Millis, bool)>>,
+    /// Sign-ins that failed, as far as they are recorded.
+    failures: Mutex<people::Failures>,
 }
 
 /// What the operator set, as it is in force.
@@ -115,6 +119,11 @@ impl Live {
         Ok(RwLock::new(Arc::new(Live { config, policy })))
     }
 }
+
+/// How often a commit is made to see whether commits reach the disk.
+const PROBE_MS: Millis = 1_000;
+/// How long that commit may take.
+const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// What to do with an agent about to be installed.
 #[derive(Debug, Default)]
@@ -282,6 +291,8 @@ impl Host {
             transport: None,
             crash_after: no_crash(),
             mailbox,
+            probed: tokio::sync::Mutex::default(),
+            failures: Mutex::default(),
         })
     }
 
@@ -309,6 +320,37 @@ impl Host {
     /// Waits until no run is being driven. Only behind [`Host::close`] it stays so.
     pub async fn idle(&self) {
         self.gate.idle().await;
+    }
+
+    /// Whether commits reach the disk. One a second at most is made to find out, however often anybody asks; in between, the last
+    /// commit tells, whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// A fault where the last commit failed, or takes longer than [`PROBE_WAIT`].
+    pub async fn ready(&self) -> Result<()> {
+        let mut probed = self.probed.lock().await;
+        let now = self.clock().now();
+        let recent = probed.filter(|(at, _)| (0..PROBE_MS).contains(&(now - at)));
+        let reaches = match recent {
+            Some((_, reaches)) => reaches,
+            None => {
+                let commit = tokio::time::timeout(PROBE_WAIT, self.store.probe(now)).await;
+                let failed = match commit {
+                    Ok(committed) => committed.err().map(|error| error.to_string()),
+                    Err(_) => Some(format!("a commit takes longer than {} s", PROBE_WAIT.as_secs())),
+                };
+                if let Some(why) = &failed {
+                    tracing::error!(blame = "operator", "not ready: {why}");
+                }
+                *probed = Some((now, failed.is_none()));
+                failed.is_none()
+            }
+        };
+        match reaches && self.store.is_well() {
+            true => Ok(()),
+            false => Err(anyhow::anyhow!("commits do not reach the disk").into()),
+        }
     }
 
     /// Counts what this process has committed, and can be waited for: where it stands still, nothing has changed by this host.
@@ -356,7 +398,7 @@ impl Host {
         self.store.commits()
     }
 
-    /// What this host has done since it was opened and what has not ended, as OpenMetrics text; see
+    /// What this host has done since it was opened and what has not ended, as text; see
     /// [`CONTENT_TYPE`](crate::meters::CONTENT_TYPE).
     pub fn metrics(&self) -> Result<String> {
         let (counts, syncs, now) = (self.store.counts()?, self.commits(), self.clock().now());
@@ -544,6 +586,7 @@ impl Host {
             let message = format!("the text is longer than {TEXT_BYTES_MAX} bytes");
             return Err(Problem::new(Code::InvalidParameter, message).into());
         }
+        numbers::check(&parameters)?;
         manifest.admit(&action, &parameters)?;
         let key = key
             .map(|key| idempotency(key, &manifest.id, &action, &parameters, text.as_deref()))
@@ -1257,7 +1300,7 @@ fn idempotency(
         return Err(Problem::new(Code::InvalidParameter, message).hint("use a UUID"));
     }
     let mut request = Encoder::new("countersign/idempotency/v1");
-    let parameters = serde_json::to_string(parameters).expect("JSON serializes");
+    let parameters = numbers::canonical(parameters);
     request.text(agent).text(action).text(&parameters).text(text.unwrap_or_default());
     request.text(if text.is_some() { "text" } else { "" });
     Ok((key, Digest::of(&request.0)))
@@ -1328,7 +1371,7 @@ fn private_folder(path: &Path) -> Result<Dir> {
     })?;
     if found.uid() != nix::unistd::geteuid().as_raw() || found.mode() & 0o077 != 0 {
         return Err(unusable("the data folder must belong to you and be closed to others".into())
-            .hint(format!("run `chmod 700 {}`", path.display()))
+            .hint(format!("run `chmod 700 {}`", shell(&path.to_string_lossy())))
             .into());
     }
     let dir = Dir::open_ambient_dir(path, ambient_authority());

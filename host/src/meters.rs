@@ -1,4 +1,4 @@
-//! What the host counts, for whoever watches it: Prometheus reads it as OpenMetrics text.
+//! What the host counts, for whoever watches it, in the text format of Prometheus, which everything that reads metrics reads.
 //!
 //! Counters begin at nothing when the host is opened. What has not ended is read from the store when somebody asks. No label takes a
 //! value from outside: each is one of a closed list, so that nobody can make the text grow.
@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the text is, for the door that hands it out.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Name and value of a label.
 type Label = (&'static str, &'static str);
@@ -252,7 +253,7 @@ impl Meters {
         }
     }
 
-    /// Everything, as OpenMetrics text.
+    /// Everything, as text of [`CONTENT_TYPE`].
     pub fn text(&self, reading: &Reading) -> Result<String, fmt::Error> {
         let Reading { counts, syncs, running, waiting, now } = reading;
         self.syncs.inner().store(*syncs, Ordering::Relaxed);
@@ -278,7 +279,7 @@ impl Meters {
         set(&self.turns, "state", &[("running", *running), ("waiting", *waiting)]);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(classic(&text))
     }
 }
 
@@ -286,6 +287,47 @@ impl fmt::Debug for Meters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meters").finish_non_exhaustive()
     }
+}
+
+/// The text of OpenMetrics, which is what the library writes, in the older format: samples are the same in both; there, a counter is
+/// called what its samples are called, information is a gauge, and units and the end are not told.
+fn classic(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut called = BTreeMap::new();
+    for line in text.lines() {
+        let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        called.insert(
+            name,
+            match kind {
+                "counter" => (format!("{name}_total"), kind),
+                "info" => (format!("{name}_info"), "gauge"),
+                _ => (name.to_owned(), kind),
+            },
+        );
+    }
+    for line in text.lines() {
+        let told = line.strip_prefix("# ").and_then(|rest| rest.split_once(' '));
+        let (word, rest) = match told {
+            // `# EOF` has no second word.
+            None if line.starts_with('#') => continue,
+            None => {
+                out.push_str(line);
+                out.push('\n');
+                continue;
+            }
+            Some(told) => told,
+        };
+        let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let Some((name, kind)) = called.get(name) else { continue };
+        match word {
+            "HELP" => out += &format!("# HELP {name} {rest}\n"),
+            "TYPE" => out += &format!("# TYPE {name} {kind}\n"),
+            _ => {}
+        }
+    }
+    out
 }
 
 fn name(verdict: Verdict) -> &'static str {

@@ -34,6 +34,15 @@ pub fn short(text: &str, chars_max: usize) -> String {
     format!("{}… ({} characters more)", line(&head), total - chars_max)
 }
 
+/// A value as a POSIX shell takes it for one word, for command lines that are there to be copied.
+pub fn shell(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+    match !value.is_empty() && value.chars().all(plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', "'\\''")),
+    }
+}
+
 /// JSON text with every character that acts or hides written as an escape: it reads the same to a program, and does nothing
 /// to a terminal it is printed on. Such characters stand only inside strings.
 pub fn ascii(json: &str) -> String {

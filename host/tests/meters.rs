@@ -208,7 +208,11 @@ async fn the_names_are_those_that_dashboards_know_and_nothing_in_them_is_foreign
             "countersign_run_turns gauge",
         ]
     );
-    assert!(before.ends_with("# EOF\n"));
+    assert!(
+        before.ends_with('\n')
+            && !before.contains("# EOF")
+            && before.contains("# TYPE countersign_sends_total counter\n")
+    );
     install(&host).await;
     let view = run(&host, report("foreign")).await;
     decide(&host, &view, Verdict::Approve).await;

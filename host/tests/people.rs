@@ -54,14 +54,14 @@ impl Room {
     async fn owned() -> (Room, Signed) {
         let room = Room::new();
         let link = room.host.first_link("owner").await.unwrap().unwrap();
-        let owner = room.host.join(link.text(), PASSWORD).await.unwrap();
+        let owner = room.host.join(None, link.text(), PASSWORD).await.unwrap();
         (room, owner)
     }
 
     /// Somebody with these roles and [`PASSWORD`], signed in.
     async fn joined(&self, tenant: &str, name: &str, roles: &[Role]) -> Signed {
         let link = self.invite(tenant, name, roles).await;
-        self.host.join(link.text(), PASSWORD).await.unwrap()
+        self.host.join(None, link.text(), PASSWORD).await.unwrap()
     }
 
     async fn invite(&self, tenant: &str, name: &str, roles: &[Role]) -> Secret {
@@ -102,7 +102,7 @@ async fn a_first_link_is_given_while_nobody_has_a_password_and_makes_an_owner_of
     room.invite(TENANT, "bob", &[Role::Operator]).await;
     assert!(room.host.invited(newer.text()).is_ok());
     let last = room.host.first_link("owner").await.unwrap().unwrap();
-    let owner = room.host.join(last.text(), PASSWORD).await.unwrap();
+    let owner = room.host.join(None, last.text(), PASSWORD).await.unwrap();
     assert_eq!(owner.person.owner(), Owner::from("owner"));
     assert_eq!(owner.person.roles, set(&Role::ALL));
     assert_eq!(owner.person.by(), "owner/browser");
@@ -120,21 +120,22 @@ async fn looking_at_a_link_changes_nothing_and_using_it_uses_it_up() {
         assert_eq!((found.tenant.as_str(), found.name.as_str()), (TENANT, "ann"));
     }
     assert_eq!(room.host.commits(), before);
-    let ann = room.host.join(link.text(), PASSWORD).await.unwrap();
+    let ann = room.host.join(None, link.text(), PASSWORD).await.unwrap();
     assert_eq!(room.host.session(ann.secret.text()).await.unwrap(), ann.person);
-    assert_eq!(code(room.host.join(link.text(), OTHER).await), Code::LinkExpired);
+    assert_eq!(code(room.host.join(None, link.text(), OTHER).await), Code::LinkExpired);
     assert_eq!(code(room.host.invited(link.text())), Code::LinkExpired);
-    assert_eq!(code(room.host.sign_in(TENANT, "ann", OTHER).await), Code::Unauthenticated);
+    assert_eq!(code(room.host.sign_in(None, TENANT, "ann", OTHER).await), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn of_two_who_use_a_link_at_once_one_is_let_in() {
     let room = Room::new();
     let link = room.invite(TENANT, "ann", &[Role::Invoker]).await;
-    let (a, b) = tokio::join!(room.host.join(link.text(), PASSWORD), room.host.join(link.text(), OTHER));
+    let (a, b) =
+        tokio::join!(room.host.join(None, link.text(), PASSWORD), room.host.join(None, link.text(), OTHER));
     let (won, lost) = if a.is_ok() { (PASSWORD, b) } else { (OTHER, a) };
     assert_eq!(code(lost), Code::LinkExpired);
-    assert!(room.host.sign_in(TENANT, "ann", won).await.is_ok());
+    assert!(room.host.sign_in(None, TENANT, "ann", won).await.is_ok());
 }
 
 #[tokio::test]
@@ -144,12 +145,12 @@ async fn a_link_ends_after_a_day_and_with_a_newer_one() {
     let others = room.invite(TENANT, "bob", &[Role::Invoker]).await;
     let newer = room.host.invite(TENANT, "ann", None, "owner/browser").await.unwrap();
     assert_eq!(newer.expires_ms, room.clock.now() + DAY_MS);
-    assert_eq!(code(room.host.join(older.text(), PASSWORD).await), Code::LinkExpired);
+    assert_eq!(code(room.host.join(None, older.text(), PASSWORD).await), Code::LinkExpired);
     room.clock.advance(INVITATION_MS_MAX - 1);
     assert!(room.host.invited(newer.secret.text()).is_ok() && room.host.invited(others.text()).is_ok());
     room.clock.advance(1);
     assert_eq!(code(room.host.invited(newer.secret.text())), Code::LinkExpired);
-    assert_eq!(code(room.host.join(newer.secret.text(), PASSWORD).await), Code::LinkExpired);
+    assert_eq!(code(room.host.join(None, newer.secret.text(), PASSWORD).await), Code::LinkExpired);
     for garbage in ["", "x", &"x".repeat(43), &"é".repeat(1_000_000)] {
         assert_eq!(code(room.host.invited(garbage)), Code::LinkExpired);
     }
@@ -160,26 +161,26 @@ async fn a_password_that_is_none_is_refused_and_leaves_the_link_as_it_is() {
     let room = Room::new();
     let link = room.invite(TENANT, "ann", &[Role::Invoker]).await;
     for bad in ["", "too short", &"x".repeat(1025)] {
-        assert_eq!(code(room.host.join(link.text(), bad).await), Code::InvalidParameter);
+        assert_eq!(code(room.host.join(None, link.text(), bad).await), Code::InvalidParameter);
     }
-    assert!(room.host.join(link.text(), PASSWORD).await.is_ok());
+    assert!(room.host.join(None, link.text(), PASSWORD).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_link_changes_the_password_and_signs_every_browser_of_that_person_out() {
     let (room, owner) = Room::owned().await;
     let first = room.joined(TENANT, "ann", &[Role::Invoker]).await;
-    let second = room.host.sign_in(TENANT, "ann", PASSWORD).await.unwrap();
+    let second = room.host.sign_in(None, TENANT, "ann", PASSWORD).await.unwrap();
     let link = room.host.invite(TENANT, "ann", None, "owner/browser").await.unwrap().secret;
     assert!(room.host.session(second.secret.text()).await.is_ok());
-    let third = room.host.join(link.text(), OTHER).await.unwrap();
+    let third = room.host.join(None, link.text(), OTHER).await.unwrap();
     for out in [first, second] {
         assert_eq!(code(room.host.session(out.secret.text()).await), Code::Unauthenticated);
     }
     assert!(room.host.session(third.secret.text()).await.is_ok());
     assert!(room.host.session(owner.secret.text()).await.is_ok());
-    assert_eq!(code(room.host.sign_in(TENANT, "ann", PASSWORD).await), Code::Unauthenticated);
-    assert!(room.host.sign_in(TENANT, "ann", OTHER).await.is_ok());
+    assert_eq!(code(room.host.sign_in(None, TENANT, "ann", PASSWORD).await), Code::Unauthenticated);
+    assert!(room.host.sign_in(None, TENANT, "ann", OTHER).await.is_ok());
 }
 
 #[tokio::test]
@@ -206,7 +207,7 @@ async fn nobody_is_invited_under_a_name_that_is_none_without_a_role_or_as_somebo
 async fn name_and_password_are_refused_alike() {
     let (room, _) = Room::owned().await;
     room.invite(TENANT, "invited", &[Role::Invoker]).await;
-    let wrong = refused(room.host.sign_in(TENANT, "owner", OTHER).await);
+    let wrong = refused(room.host.sign_in(None, TENANT, "owner", OTHER).await);
     assert_eq!(wrong.code, Code::Unauthenticated);
     for (tenant, name, password) in [
         (TENANT, "nobody", PASSWORD),
@@ -218,7 +219,7 @@ async fn name_and_password_are_refused_alike() {
         (TENANT, &"x".repeat(100_000), &"x".repeat(100_000)),
         (TENANT, "owner", &PASSWORD.repeat(1000)),
     ] {
-        assert_eq!(refused(room.host.sign_in(tenant, name, password).await), wrong);
+        assert_eq!(refused(room.host.sign_in(None, tenant, name, password).await), wrong);
     }
 }
 
@@ -239,7 +240,7 @@ async fn a_browser_is_signed_out_after_two_quiet_hours_or_twelve() {
     room.clock.advance(1);
     assert_eq!(code(room.host.session(secret).await), Code::Unauthenticated);
 
-    let quiet = room.host.sign_in(TENANT, "owner", PASSWORD).await.unwrap();
+    let quiet = room.host.sign_in(None, TENANT, "owner", PASSWORD).await.unwrap();
     room.clock.advance(IDLE_MS_MAX);
     assert_eq!(code(room.host.session(quiet.secret.text()).await), Code::Unauthenticated);
 }
@@ -272,11 +273,11 @@ const TENANT_ALL: Scope<'_> = Scope { tenant: TENANT, user: None };
 #[tokio::test]
 async fn every_sign_in_has_a_secret_of_its_own_and_signing_out_ends_that_browser_only() {
     let (room, first) = Room::owned().await;
-    let second = room.host.sign_in(TENANT, "owner", PASSWORD).await.unwrap();
+    let second = room.host.sign_in(None, TENANT, "owner", PASSWORD).await.unwrap();
     assert_ne!(first.secret, second.secret);
-    room.host.sign_out(second.secret.text()).await.unwrap();
-    room.host.sign_out(second.secret.text()).await.unwrap();
-    room.host.sign_out("garbage").await.unwrap();
+    room.host.sign_out(None, second.secret.text()).await.unwrap();
+    room.host.sign_out(None, second.secret.text()).await.unwrap();
+    room.host.sign_out(None, "garbage").await.unwrap();
     assert_eq!(code(room.host.session(second.secret.text()).await), Code::Unauthenticated);
     assert!(room.host.session(first.secret.text()).await.is_ok());
 }
@@ -284,11 +285,11 @@ async fn every_sign_in_has_a_secret_of_its_own_and_signing_out_ends_that_browser
 #[tokio::test]
 async fn a_changed_password_signs_every_browser_out_but_the_one_it_was_changed_in() {
     let (room, first) = Room::owned().await;
-    let second = room.host.sign_in(TENANT, "owner", PASSWORD).await.unwrap();
+    let second = room.host.sign_in(None, TENANT, "owner", PASSWORD).await.unwrap();
     let link = room.host.invite(TENANT, "owner", None, "owner/browser").await.unwrap().secret;
     let change = |secret: &Secret, before: &'static str, after: &'static str| {
         let (secret, host) = (secret.text().to_owned(), &room.host);
-        async move { host.change_password(&secret, before, after).await }
+        async move { host.change_password(None, &secret, before, after).await }
     };
     assert_eq!(code(change(&first.secret, OTHER, OTHER).await), Code::Unauthenticated);
     assert_eq!(code(change(&first.secret, PASSWORD, "short").await), Code::InvalidParameter);
@@ -301,8 +302,8 @@ async fn a_changed_password_signs_every_browser_out_but_the_one_it_was_changed_i
     }
     // A link that was under way would undo it.
     assert_eq!(code(room.host.invited(link.text())), Code::LinkExpired);
-    assert_eq!(code(room.host.sign_in(TENANT, "owner", PASSWORD).await), Code::Unauthenticated);
-    assert!(room.host.sign_in(TENANT, "owner", OTHER).await.is_ok());
+    assert_eq!(code(room.host.sign_in(None, TENANT, "owner", PASSWORD).await), Code::Unauthenticated);
+    assert!(room.host.sign_in(None, TENANT, "owner", OTHER).await.is_ok());
 }
 
 #[tokio::test]
@@ -312,7 +313,7 @@ async fn one_browser_too_many_signs_the_oldest_of_that_person_out() {
     let mut later = Vec::new();
     for _ in 0..SESSIONS_MAX {
         room.clock.advance(1);
-        later.push(room.host.sign_in(TENANT, "owner", PASSWORD).await.unwrap());
+        later.push(room.host.sign_in(None, TENANT, "owner", PASSWORD).await.unwrap());
     }
     assert_eq!(code(room.host.session(first.secret.text()).await), Code::Unauthenticated);
     for browser in later.iter().chain([&ann]) {
@@ -354,8 +355,8 @@ async fn whoever_is_removed_is_out_at_once_and_nothing_of_it_comes_back_with_the
     for _ in 0..2 {
         assert_eq!(code(room.host.session(ann.secret.text()).await), Code::Unauthenticated);
         assert_eq!(code(room.host.token(&token).await), Code::Unauthenticated);
-        assert_eq!(code(room.host.join(link.text(), PASSWORD).await), Code::LinkExpired);
-        assert_eq!(code(room.host.sign_in(TENANT, "ann", PASSWORD).await), Code::Unauthenticated);
+        assert_eq!(code(room.host.join(None, link.text(), PASSWORD).await), Code::LinkExpired);
+        assert_eq!(code(room.host.sign_in(None, TENANT, "ann", PASSWORD).await), Code::Unauthenticated);
         assert!(room.host.tokens(TENANT_ALL).unwrap().is_empty());
         // Somebody of the same name.
         room.invite(TENANT, "ann", &[Role::Operator]).await;
@@ -384,7 +385,7 @@ async fn the_last_operator_who_can_sign_in_stays_one() {
     }
     let more = set(&[Role::Operator, Role::Auditor]);
     assert!(room.host.set_roles(TENANT, "owner", &more, "owner/browser").await.is_ok());
-    room.host.join(link.text(), PASSWORD).await.unwrap();
+    room.host.join(None, link.text(), PASSWORD).await.unwrap();
     room.host.set_roles(TENANT, "owner", &less, "bob/browser").await.unwrap();
     assert_eq!(room.roles(&owner).await, less);
     assert_eq!(code(room.host.remove_person(TENANT, "bob", "bob/browser").await), Code::Forbidden);
@@ -417,7 +418,7 @@ async fn another_approver_is_somebody_else_of_the_tenant_with_the_role_and_a_pas
     room.joined("other", "eve", &[Role::Approver]).await;
     let link = room.invite(TENANT, "bob", &[Role::Approver]).await;
     assert!(!has());
-    room.host.join(link.text(), PASSWORD).await.unwrap();
+    room.host.join(None, link.text(), PASSWORD).await.unwrap();
     assert!(has());
     room.host.set_roles(TENANT, "bob", &set(&[Role::Auditor]), "owner/browser").await.unwrap();
     assert!(!has());
@@ -562,7 +563,7 @@ async fn a_person_has_room_for_so_many_tokens_and_those_that_have_ended_make_som
 async fn the_audit_of_a_tenant_tells_who_was_let_in_by_whom_and_as_what() {
     let room = Room::new();
     let link = room.host.first_link("owner").await.unwrap().unwrap();
-    let owner = room.host.join(link.text(), PASSWORD).await.unwrap().person;
+    let owner = room.host.join(None, link.text(), PASSWORD).await.unwrap().person;
     room.invite(TENANT, "ann", &[Role::Approver, Role::Invoker]).await;
     room.host.set_roles(TENANT, "ann", &set(&[Role::Auditor]), &owner.by()).await.unwrap();
     let id = room.host.make_token(&owner, "a label", Some(set(&[Role::Auditor])), 1).await.unwrap().row.id;
@@ -604,17 +605,17 @@ async fn no_password_link_browser_or_token_stands_in_the_data_folder_the_audit_o
     log_all();
     let room = Room::with(false);
     let first = room.host.first_link("owner").await.unwrap().unwrap();
-    let owner = room.host.join(first.text(), PASSWORD).await.unwrap();
+    let owner = room.host.join(None, first.text(), PASSWORD).await.unwrap();
     let link = room.invite(TENANT, "ann", &[Role::Invoker]).await;
     let token = room.host.make_token(&owner.person, "a label", None, 1).await.unwrap().token;
     room.host.token(&token.text()).await.unwrap();
-    let changed = room.host.change_password(owner.secret.text(), PASSWORD, OTHER).await.unwrap();
-    let signed = room.host.sign_in(TENANT, "owner", OTHER).await.unwrap();
+    let changed = room.host.change_password(None, owner.secret.text(), PASSWORD, OTHER).await.unwrap();
+    let signed = room.host.sign_in(None, TENANT, "owner", OTHER).await.unwrap();
     // What goes wrong is told without what was typed, and a password may be typed as a name.
     let typed = "typed into the wrong field";
-    refused(room.host.sign_in(TENANT, "owner", typed).await);
-    refused(room.host.sign_in(TENANT, typed, "").await);
-    refused(room.host.change_password(changed.secret.text(), typed, PASSWORD).await);
+    refused(room.host.sign_in(None, TENANT, "owner", typed).await);
+    refused(room.host.sign_in(None, TENANT, typed, "").await);
+    refused(room.host.change_password(None, changed.secret.text(), typed, PASSWORD).await);
     refused(room.host.session(&typed.repeat(2)[..43]).await);
 
     let secrets = [

@@ -122,6 +122,31 @@ impl Browser {
         answer.as_str().unwrap_or_default().to_owned()
     }
 
+    // ---- Tabs ------------------------------------------------------------------------------------------------------------
+
+    /// The tab that is looked at, by its name.
+    pub fn tab(&self) -> String {
+        self.ask("/window")
+    }
+
+    /// Opens another tab, and looks at it.
+    pub fn new_tab(&self) -> String {
+        let opened = self.post("/window/new", json!({ "type": "tab" }));
+        let tab = opened["handle"].as_str().unwrap().to_owned();
+        self.look_at(&tab);
+        tab
+    }
+
+    /// Looks at another tab.
+    pub fn look_at(&self, tab: &str) {
+        self.post("/window", json!({ "handle": tab }));
+    }
+
+    /// Closes the tab that is looked at.
+    pub fn close_tab(&self) {
+        self.call("DELETE", "/window", &Value::Null).unwrap();
+    }
+
     // ---- Where it is -----------------------------------------------------------------------------------------------------
 
     pub fn goto(&self, url: &str) {

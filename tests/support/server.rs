@@ -39,23 +39,56 @@ impl Server {
 
     /// The same at this address: after a restart people come back to the same place.
     pub fn listening(cli: &Cli, address: &str) -> Server {
-        let mut command = bound_to_us(&cli.command(&["serve", "--listen", address]));
+        Server::of(&cli.command(&["serve", "--listen", address]), None)
+    }
+
+    /// The server this command starts. Where it is called otherwise than it listens, this is the port it listens on.
+    pub fn of(command: &Command, port: Option<u16>) -> Server {
+        let mut command = bound_to_us(command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = Mutex::new(lines(child.stderr.take().unwrap()));
         let mut server = Server { child, port: 0, first: None, lines };
         let mut said = Vec::new();
         while let Some(line) = server.line(PATIENCE) {
-            if let Some(port) = line.strip_prefix("Listening on http://127.0.0.1:") {
-                server.port = port.trim().parse().unwrap();
-                // The link, if there is one, is said with it; a server that answers has said all it has to say.
+            let Some(origin) = line.strip_prefix("Listening on ") else {
+                server.note(&line);
+                said.push(line);
+                continue;
+            };
+            let of_origin = || origin.trim().rsplit(':').next()?.parse().ok();
+            server.port = port.or_else(of_origin).unwrap_or_else(|| panic!("no port: {origin}"));
+            // The link, if there is one, is said with it; a server that answers has said all it has to say.
+            if origin.starts_with("http://") {
                 server.hear(&mut said);
-                return server;
             }
-            server.note(&line);
-            said.push(line);
+            return server;
         }
         panic!("the server does not listen: {said:#?} {:?}", server.child.try_wait());
+    }
+
+    /// Waits until it has written a line with this in it, and gives that.
+    pub fn says(&self, text: &str) -> String {
+        let began = Instant::now();
+        let mut said = Vec::new();
+        while began.elapsed() < PATIENCE {
+            match self.line(Duration::from_millis(100)) {
+                Some(line) if line.contains(text) => return line,
+                Some(line) => said.push(line),
+                None => {}
+            }
+        }
+        panic!("the server did not say {text:?}: {said:#?}");
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn hear(&mut self, said: &mut Vec<String>) {
@@ -438,7 +471,7 @@ impl Beside {
         let roles: BTreeSet<_> = roles.iter().copied().collect();
         self.wait(async {
             let invited = self.host.invite(tenant, name, Some(roles), "test").await.unwrap();
-            let signed = self.host.join(invited.secret.text(), PASSWORD).await.unwrap();
+            let signed = self.host.join(None, invited.secret.text(), PASSWORD).await.unwrap();
             let made = self.host.make_token(&signed.person, "test", None, 1).await.unwrap();
             Who {
                 tenant: tenant.into(),
@@ -451,7 +484,7 @@ impl Beside {
 
     /// Another browser of theirs.
     pub fn sign_in(&self, who: &Who) -> String {
-        let signed = self.wait(self.host.sign_in(&who.tenant, &who.name, PASSWORD)).unwrap();
+        let signed = self.wait(self.host.sign_in(None, &who.tenant, &who.name, PASSWORD)).unwrap();
         signed.secret.text().to_owned()
     }
 

@@ -6,7 +6,7 @@ use super::{TOKEN, say};
 use countersign::clock::Clock;
 use countersign::intent::Status;
 use countersign::people::Role;
-use countersign::printable::{line, short};
+use countersign::printable::{line, shell, short};
 use countersign::refusals::{Code, Problem, Result};
 use countersign::store::LIST_MAX;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -518,7 +518,8 @@ fn token_in(path: &Path) -> Result<String, Problem> {
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_file() && metadata.mode() & 0o077 != 0 {
         let message = format!("--token-file {shown}: others may read it, and it holds a token");
-        return Err(Problem::new(Code::Usage, message).hint(format!("run `chmod 600 {shown}`")));
+        return Err(Problem::new(Code::Usage, message)
+            .hint(format!("run `chmod 600 {}`", shell(&path.to_string_lossy()))));
     }
     let mut text = String::new();
     // One byte more than a token with a line break may have.

@@ -2,12 +2,13 @@
 
 use super::build::Project;
 use super::output::{Exit, Ran, SentMessage};
-use super::{Session, agent, approval, draw, open, print, quoted, say};
+use super::{Session, agent, approval, draw, open, print, say};
 use clap::Args;
 use countersign::approval::Verdict;
 use countersign::config::Config;
 use countersign::host::{Install, principal};
 use countersign::intent::Status;
+use countersign::printable::shell;
 use countersign::refusals::Result;
 use serde_json::Map;
 use std::io::IsTerminal as _;
@@ -49,7 +50,7 @@ impl Demo {
             Some(file) => agent::read(file)?,
             None => example(&path.join("example"))?,
         };
-        let shown = quoted(&path.to_string_lossy());
+        let shown = shell(&path.to_string_lossy());
         let program = format!("countersign --data {shown}");
         let (user, quiet) = ("local", session.global.json);
         let tell = |text: &str| {

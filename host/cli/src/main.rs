@@ -35,7 +35,7 @@ use countersign::config::{Config, Log, check_user};
 use countersign::engine::limits::Limits;
 use countersign::host::{Host, LIST_MAX, Options};
 use countersign::people::{Owner, TENANT};
-use countersign::printable::{ascii, line, printable};
+use countersign::printable::{ascii, line, printable, shell};
 use countersign::refusals::{Code, Error, Problem, Result};
 use door::{Door, Here};
 use etcetera::BaseStrategy as _;
@@ -349,8 +349,18 @@ impl Session {
     /// What a command line printed for people begins with: the program, and the options this one was given, so that what is
     /// printed can be run as it stands.
     fn program(&self) -> String {
+        self.program_for("")
+    }
+
+    /// The same for a command that has options of its own: those it has are not given twice.
+    fn program_for(&self, arguments: &str) -> String {
         let mut program = "countersign".to_owned();
-        let mut option = |name: &str, value: &str| program += &format!(" {name} {}", quoted(value));
+        let own: Vec<_> = arguments.split_whitespace().filter(|word| word.starts_with("--")).collect();
+        let mut option = |name: &str, value: &str| {
+            if !own.contains(&name) {
+                program += &format!(" {name} {}", shell(value));
+            }
+        };
         let global = &self.global;
         if let Some(server) = self.server() {
             if self.is_server_given {
@@ -380,7 +390,13 @@ impl Session {
 
     /// A text of ours with the commands in it, `countersign …`, written so that they can be run as they stand.
     fn runnable(&self, text: &str) -> String {
-        text.replace("`countersign ", &format!("`{} ", self.program()))
+        let mut parts = text.split("`countersign ");
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let command = part.split('`').next().unwrap_or_default();
+            out += &format!("`{} {part}", self.program_for(command));
+        }
+        out
     }
 
     /// A command of ours, written so that it can be run as it stands.
@@ -397,15 +413,6 @@ impl Session {
             false => printable(&draw(value)),
         };
         print(&text)
-    }
-}
-
-/// A value as a shell takes it for one word.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
-    match !value.is_empty() && value.chars().all(plain) {
-        true => value.to_owned(),
-        false => format!("'{}'", value.replace('\'', "'\\''")),
     }
 }
 
@@ -592,5 +599,100 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// The files below a folder whose names end so.
+    fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match entry.is_dir() {
+                true => found.extend(files(&entry, end)),
+                false if entry.to_string_lossy().ends_with(end) => found.push(entry),
+                false => {}
+            }
+        }
+        found
+    }
+
+    /// Commands in hints and on the pages of codes are there to be run: each is one. What somebody has to put in is a word in
+    /// capitals, or is filled in by the program.
+    #[test]
+    fn every_command_that_is_named_anywhere_parses() {
+        let host = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut sources = files(host, ".md");
+        for end in ["src", "cli/src", "serve/src"] {
+            sources.extend(files(&host.join(end), ".rs"));
+            sources.extend(files(&host.join(end), ".md"));
+        }
+        let mut seen = 0;
+        for file in sources {
+            let text = std::fs::read_to_string(&file).unwrap();
+            // Neither what tests say of themselves, nor this.
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            for command in
+                text.split("`countersign ").skip(1).filter_map(|rest| Some(rest.split_once('`')?.0))
+            {
+                if !command.contains(|c: char| "\n…|".contains(c)) && !command.starts_with('{') {
+                    parses(command, &file);
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 50, "{seen}");
+    }
+
+    fn parses(command: &str, file: &Path) {
+        let mut filled = command.replace("...", "x").replace("\\\"", "\"");
+        while let Some((before, rest)) = filled.split_once('{') {
+            let (_, after) = rest.split_once('}').expect("what is filled in has an end");
+            let what = if rest.starts_with("capability}") { "messages.send" } else { "x" };
+            filled = format!("{before}{what}{after}");
+        }
+        let words = filled.split_whitespace().map(|word| match word.trim_matches(['"', '\'', '[', ']']) {
+            "DAYS" => "30d",
+            "ROLE" => "approver",
+            "CAPABILITY" | "CAP" => "messages.send",
+            "HASH" | "DIGEST" => "0000000000000000000000000000000000000000000000000000000000000000",
+            word => word,
+        });
+        let parsed = Cli::try_parse_from(std::iter::once("countersign").chain(words));
+        if let Err(error) = parsed {
+            let is_help = matches!(
+                error.kind(),
+                clap::error::ErrorKind::DisplayHelp
+                    | clap::error::ErrorKind::DisplayVersion
+                    | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                    | clap::error::ErrorKind::MissingRequiredArgument
+                    | clap::error::ErrorKind::MissingSubcommand
+            );
+            // The name of a command, or of an option, alone is no command to be run, and is fit to speak of it.
+            assert!(
+                is_help || error.to_string().contains("a value is required"),
+                "{}: `countersign {command}`: {error}",
+                file.display()
+            );
+        }
+    }
+
+    fn session(arguments: &[&str]) -> Session {
+        let cli =
+            Cli::try_parse_from(std::iter::once("countersign").chain(arguments.iter().copied())).unwrap();
+        Session { global: cli.global, is_folder_given: true, is_server_given: false }
+    }
+
+    #[test]
+    fn a_command_in_a_hint_has_the_options_of_this_one_and_none_twice() {
+        let session =
+            session(&["--data", "/a b", "--config", "/c'd", "--tenant", "acme", "--user", "ada", "doctor"]);
+        let options = "countersign --data '/a b' --config '/c'\\''d' --tenant acme --user ada";
+        assert_eq!(
+            session.runnable("run `countersign outbox list`, or `df`"),
+            format!("run `{options} outbox list`, or `df`")
+        );
+        let restored = session.runnable("`countersign --data /new restore FILE`");
+        assert_eq!(
+            restored,
+            "`countersign --config '/c'\\''d' --tenant acme --user ada --data /new restore FILE`"
+        );
     }
 }

@@ -4,6 +4,7 @@ use super::Session;
 use super::output::Exit;
 use clap::Args;
 use countersign::host::Order;
+use countersign::intent::numbers;
 use countersign::refusals::{Code, Problem, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -60,14 +61,20 @@ fn typed_as_declared(
     };
     let mut parameters: Map<String, Value> = match all {
         None => Map::new(),
-        Some(json) => serde_json::from_str(json)
-            .map_err(|error| usage(format!("--params must be a JSON object: {error}")))?,
+        Some(json) => {
+            numbers::exact(json)?;
+            serde_json::from_str(json)
+                .map_err(|error| usage(format!("--params must be a JSON object: {error}")))?
+        }
     };
     for pair in single {
         let Some((key, value)) = pair.split_once('=') else {
             return Err(usage(format!("--param {pair}: KEY=VALUE is expected")).into());
         };
         let kind = declared_type(manifest, action, key);
+        if kind.is_some_and(|kind| kind != "string") {
+            numbers::exact(value)?;
+        }
         let value = typed(kind, value).ok_or_else(|| {
             usage(format!("--param {key}: `{value}` is not of the type {}", kind.unwrap_or("string")))
         })?;

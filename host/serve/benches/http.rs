@@ -104,7 +104,7 @@ impl Served {
         let (address, host) = (server.address(), server.app().host().clone());
         let signed = runtime.block_on(async {
             let link = host.first_link("owner").await.unwrap().unwrap();
-            host.join(link.text(), PASSWORD).await.unwrap()
+            host.join(None, link.text(), PASSWORD).await.unwrap()
         });
         runtime.spawn(server.run(std::future::pending()));
         let cookie = format!("countersign={}", signed.secret.text());

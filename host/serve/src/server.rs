@@ -1,6 +1,6 @@
 //! The server: from a data folder to an address that answers, and down again.
 
-use crate::connections::Door;
+use crate::connections::{Door, Prompt};
 use crate::http::{App, Site, router};
 use anyhow::Context as _;
 use axum_server::Handle;
@@ -8,8 +8,6 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use countersign::config::{Certificate, Config};
 use countersign::host::{self, Host};
 use countersign::refusals::{Code, Problem, Result};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,6 +19,10 @@ use tokio::time::{MissedTickBehavior, interval};
 const HEAD: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How many requests a connection of HTTP/2 may have open at a time. A browser has one stream of events, and pages that are loading.
+const REQUESTS_PER_CONNECTION_MAX: u32 = 64;
+/// How often a connection of HTTP/2 is asked whether somebody is still there, and how long they have to answer.
+const PING: Duration = Duration::from_secs(20);
 /// How often it is looked what is due.
 const TICK: Duration = Duration::from_secs(1);
 /// How many ticks apart it is looked for runs nobody drives.
@@ -140,13 +142,20 @@ impl Server {
     }
 }
 
-/// Only HTTP/1.1 is spoken, and nobody may take forever to ask.
+/// Nobody may take forever to ask, ask for too much at once, or be gone without being noticed, whichever version they speak.
 fn bounded<A>(
     server: axum_server::Server<SocketAddr, A>,
     handle: Handle<SocketAddr>,
 ) -> axum_server::Server<SocketAddr, A> {
-    let mut server = server.handle(handle).http1_only();
+    let mut server = server.handle(handle);
     server.http_builder().http1().header_read_timeout(HEAD).max_buf_size(HEAD_BYTES_MAX);
+    server
+        .http_builder()
+        .http2()
+        .max_concurrent_streams(REQUESTS_PER_CONNECTION_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
     server
 }
 
@@ -160,28 +169,28 @@ async fn answer(
     let server = axum_server::from_tcp(listener)?;
     match tls {
         Some(config) => {
-            let acceptor = RustlsAcceptor::new(config).acceptor(Door::default());
+            let acceptor =
+                Prompt { inner: RustlsAcceptor::new(config).acceptor(Door::default()), within: HEAD };
             bounded(server.acceptor(acceptor), handle).serve(answers).await
         }
-        None => bounded(server.acceptor(Door::default()), handle).serve(answers).await,
+        // Browsers speak HTTP/2 by TLS alone.
+        None => bounded(server.acceptor(Door::default()).http1_only(), handle).serve(answers).await,
     }
 }
 
 /// What a client is shown of us. TLS has its own cryptography: a default for the whole process is not ours to set.
-fn shown(Certificate { cert, key }: &Certificate) -> Result<Arc<rustls::ServerConfig>> {
-    let wrong = |path: &std::path::Path, what: String| {
-        Problem::new(Code::ConfigInvalid, format!("{}: {what}", path.display()))
-            .hint("`serve.tls_cert` and `serve.tls_key` name PEM files")
-    };
-    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| wrong(cert, error.to_string()))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
+fn shown(certificate: &Certificate) -> Result<Arc<rustls::ServerConfig>> {
+    let (chain, secret) = certificate.read()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, secret));
-    let mut config = config.map_err(|error| wrong(cert, error.to_string()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut config = config.map_err(|error| {
+        let path = certificate.cert.display();
+        Problem::new(Code::ConfigInvalid, format!("{path}: certificate and key cannot be used: {error}"))
+            .hint("set `serve.tls_key` to the key of the certificate in `serve.tls_cert`")
+    })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -11,7 +11,7 @@ use countersign::authority::Capability;
 use countersign::clock::rfc3339;
 use countersign::digest::Digest;
 use countersign::host::{self, View, letter_name};
-use countersign::intent::{Intent, Status};
+use countersign::intent::{Intent, Status, numbers};
 use countersign::journal::{Answer, Entry};
 use countersign::people::{Person, Role};
 use countersign::printable::line;
@@ -19,7 +19,8 @@ use countersign::refusals::{Code, Error, Problem, Refusal, Result};
 use countersign::store::{self, AgentRow, Audited, Outgoing, PersonRow, Stored, TokenRow};
 use countersign::tools::messages;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -772,12 +773,19 @@ pub struct NewIntent {
     pub agent: String,
     /// One of its actions.
     pub action: String,
-    /// As the manifest has them.
-    #[serde(default)]
+    /// As the manifest has them. Integers are at most 2^53.
+    #[serde(default, deserialize_with = "exact")]
     pub parameters: Map<String, Value>,
     /// What the user typed.
     #[serde(default)]
     pub text: Option<String>,
+}
+
+/// Reads parameters whose integers all agents can hold, as they stand in the text.
+fn exact<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Map<String, Value>, D::Error> {
+    let text = Box::<RawValue>::deserialize(from)?;
+    numbers::exact(text.get()).map_err(|problem| D::Error::custom(problem.message))?;
+    serde_json::from_str(text.get()).map_err(D::Error::custom)
 }
 
 /// A decision about what was shown.

@@ -146,7 +146,7 @@ fn rows() -> Vec<Row> {
             ],
         ),
         row("serve.tls_cert", ["the certificate to show, and those that vouch for it, PEM", "no TLS"]),
-        row("serve.tls_key", ["its private key, PEM; a file that only its owner can read", "no TLS"]),
+        row("serve.tls_key", ["its private key, PEM; a file that others can read is refused", "no TLS"]),
         row(
             "serve.behind_proxy",
             [

@@ -2,11 +2,15 @@
 
 use super::file::{Entry, Table};
 use super::{is_loopback, seconds};
-use crate::printable::short;
-use crate::refusals::Problem;
+use crate::printable::{line, shell, short};
+use crate::refusals::{Code, Problem};
 use reqwest::Url;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many runs a server can be told to execute at a time.
@@ -16,6 +20,8 @@ pub const REQUESTS_PER_MINUTE_MAX: u16 = 60_000;
 /// The longest a server can be told to wait for what is on its way when it ends.
 pub const GRACE_SECONDS_MAX: u16 = 300;
 
+/// The largest certificate or key that is read, in bytes.
+const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// The port, where the operator does not say.
 const PORT: u16 = 8340;
 /// How many runs at a time, where the operator does not say.
@@ -53,6 +59,52 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
+}
+
+impl Certificate {
+    /// Reads both files. The key must be this user's alone to read, as everything secret must: whoever else has it can be us.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID`, naming the file, and what to do.
+    pub fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Problem> {
+        let wrong = |text: String, cure: &str| Problem::new(Code::ConfigInvalid, text).hint(cure);
+        let chain = certificates(&self.cert)
+            .map_err(|text| wrong(text, "set `serve.tls_cert` to a file of PEM certificates"))?;
+        let cure = "set `serve.tls_key` to the PEM key of that certificate, readable by this user alone";
+        let shown = line(&self.key.to_string_lossy());
+        let (bytes, mode) = read(&self.key).map_err(|text| wrong(text, cure))?;
+        if mode & 0o077 != 0 {
+            let cure = format!("run `chmod 600 {}`", shell(&self.key.to_string_lossy()));
+            return Err(wrong(format!("others can read the key {shown}"), &cure));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&bytes)
+            .map_err(|_| wrong(format!("{shown} has no private key in it"), cure))?;
+        Ok((chain, key))
+    }
+}
+
+/// The certificates in a PEM file.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let (bytes, _) = read(path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match read {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        _ => Err(format!("{} has no certificate in it", line(&path.to_string_lossy()))),
+    }
+}
+
+/// What is in a file of certificates or a key, and who may read it: of one and the same file.
+fn read(path: &Path) -> Result<(Vec<u8>, u32), String> {
+    let unreadable =
+        |error: std::io::Error| format!("cannot read {}: {}", line(&path.to_string_lossy()), error.kind());
+    // Not blocking: what stands there may be a pipe nobody writes to.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let mode = file.metadata().map_err(unreadable)?.mode();
+    let mut bytes = Vec::new();
+    file.take(PEM_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok((bytes, mode))
 }
 
 /// How a log is written.

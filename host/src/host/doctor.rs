@@ -4,18 +4,16 @@
 use super::backup::DATABASE;
 use crate::backends::smtp::read_password;
 use crate::clock::{Clock, Millis, parse, rfc3339};
-use crate::config::{Certificate, Config, Password, User, Way};
+use crate::config::{Config, Password, User, Way, certificates};
 use crate::engine::Engine;
 use crate::engine::limits::{Limits, MEMORY_BYTES_MAX, SEGMENTS_MAX};
 use crate::people::TENANT;
-use crate::printable::{line, short};
+use crate::printable::{line, shell, short};
 use crate::refusals::Problem;
 use crate::store::{self, Examined};
 use nix::unistd::{AccessFlags, eaccess, geteuid};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,8 +30,6 @@ const BUILT_MS: Millis = 1_767_225_600_000;
 const FILES: u64 = 1024;
 /// How long before its end a certificate is worth a word: 14 days.
 const RENEW_MS: Millis = 14 * 24 * 60 * 60 * 1000;
-/// The largest certificate or key that is read, in bytes.
-const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// How many names a finding lists.
 const LISTED_MAX: usize = 10;
 /// File systems on which the locks and the log of SQLite cannot be relied on, as `statfs` numbers them.
@@ -90,13 +86,14 @@ pub fn examine(
 ) -> Vec<Finding> {
     let data = &std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     let mut found = Findings::default();
+    // First: on a full disk much else looks broken, and room is all it needs.
+    let is_full = disk(&mut found, data);
     configuration(&mut found, file, config);
     let is_there = folder(&mut found, data);
-    let examined = if is_there { database(&mut found, &data.join(DATABASE)) } else { None };
+    let examined = if is_there { database(&mut found, data, is_full) } else { None };
     if let (Ok(config), Some(examined)) = (config, &examined) {
         names(&mut found, config, examined);
     }
-    disk(&mut found, data, is_there);
     time(&mut found, clock, examined.as_ref().and_then(|examined| examined.latest_ms));
     limits(&mut found, data);
     if let Ok(config) = config {
@@ -122,7 +119,7 @@ fn configuration(found: &mut Findings, file: Option<&Path>, config: &Result<Conf
         && std::fs::metadata(file).is_ok_and(|it| it.mode() & 0o022 != 0)
     {
         let text = format!("others may write {}, and choose where mail leaves", shown(file));
-        found.bad(about, text, format!("run `chmod go-w {}`", shown(file)));
+        found.bad(about, text, format!("run `chmod go-w {}`", word(file)));
     }
 }
 
@@ -161,14 +158,14 @@ fn folder(found: &mut Findings, data: &Path) -> bool {
         true => found.ok(about, "nobody else can look into it"),
         false => {
             let text = format!("others can look into {}", open.join(", "));
-            found.bad(about, text, format!("run `chmod -R go-rwx {}`", shown(data)));
+            found.bad(about, text, format!("run `chmod -R go-rwx {}`", word(data)));
         }
     }
     true
 }
 
-fn database(found: &mut Findings, path: &Path) -> Option<Examined> {
-    let about = "database";
+fn database(found: &mut Findings, data: &Path, is_full: bool) -> Option<Examined> {
+    let (about, path) = ("database", &data.join(DATABASE));
     if path.symlink_metadata().is_err() {
         found.warn(
             about,
@@ -177,7 +174,14 @@ fn database(found: &mut Findings, path: &Path) -> Option<Examined> {
         );
         return None;
     }
-    let restore = "stop the host, and put a backup back: `countersign --data NEW restore FILE`";
+    let beside = word(Path::new(&format!("{}.restored", data.display())));
+    let restore = match is_full {
+        true => "make room first, and look again: on a full disk a database that is whole cannot be read"
+            .to_owned(),
+        false => format!(
+            "stop the host, and put a backup back, FILE, into a new folder: `countersign --data {beside} restore FILE`"
+        ),
+    };
     let examined = match store::examine(path) {
         Ok(examined) => examined,
         Err(error) => {
@@ -237,21 +241,23 @@ fn names(found: &mut Findings, config: &Config, examined: &Examined) {
     }
 }
 
-fn disk(found: &mut Findings, data: &Path, is_there: bool) {
+/// Says whether it is full.
+fn disk(found: &mut Findings, data: &Path) -> bool {
     let about = "disk";
+    let room = "make room: nothing can be decided on a full disk";
     // Where the folder will be made, the disk is that of the next folder above.
-    let Some(place) = data.ancestors().find(|place| place.is_dir()) else { return };
+    let Some(place) = data.ancestors().find(|place| place.is_dir()) else { return false };
+    let mut is_full = false;
     match nix::sys::statvfs::statvfs(place) {
         Err(error) => {
             found.warn(about, format!("how much room there is cannot be told: {error}"), "run `df`")
         }
-        Ok(room) => {
-            let free = room.blocks_available() * room.fragment_size();
+        Ok(space) => {
+            let free = space.blocks_available() * space.fragment_size();
             let text = format!("{} free", size(free));
+            is_full = free < ROOM.1;
             match free {
-                free if free < ROOM.1 => {
-                    found.bad(about, text, "make room: nothing can be decided on a full disk")
-                }
+                free if free < ROOM.1 => found.bad(about, text, room),
                 free if free < ROOM.0 => found.warn(about, text, "make room soon"),
                 _ => found.ok(about, text),
             }
@@ -263,23 +269,27 @@ fn disk(found: &mut Findings, data: &Path, is_there: bool) {
         let text = format!("the data folder is on {name}, which cannot be relied on to lock and to sync");
         found.bad(about, text, "move the data folder to a local disk");
     }
-    if is_there {
-        match synced_write(data) {
-            Ok(took) if took > SYNC_MAX => {
-                let text = format!("a synced write takes {} ms", took.as_millis());
-                found.warn(about, text, "every decision takes at least that long: use a faster disk");
-            }
-            Ok(took) => found.ok(about, format!("a synced write takes {:.1} ms", took.as_secs_f64() * 1e3)),
-            Err(error) => {
-                let text = format!("nothing can be written in {}: {error}", shown(data));
-                found.bad(
-                    about,
-                    text,
-                    "give the folder to this user, and see that the disk is not read-only",
-                );
-            }
+    if !data.is_dir() {
+        return is_full;
+    }
+    match synced_write(data) {
+        Ok(took) if took > SYNC_MAX => {
+            let text = format!("a synced write takes {} ms", took.as_millis());
+            found.warn(about, text, "every decision takes at least that long: use a faster disk");
+        }
+        Ok(took) => found.ok(about, format!("a synced write takes {:.1} ms", took.as_secs_f64() * 1e3)),
+        Err(error) => {
+            // What a user may fill can be less than what is free.
+            let no_room = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+            is_full |= no_room;
+            let cure = match no_room {
+                true => room,
+                false => "give the folder to this user, and see that the disk is not read-only",
+            };
+            found.bad(about, format!("nothing can be written in {}: {error}", shown(data)), cure);
         }
     }
+    is_full
 }
 
 /// How long it takes until some bytes are on disk.
@@ -289,8 +299,8 @@ fn synced_write(data: &Path) -> std::io::Result<Duration> {
     let began = tokio::time::Instant::now();
     let written = file.write_all(&[0; 4096]).and_then(|()| file.sync_all());
     let took = began.elapsed();
-    std::fs::remove_file(&path)?;
-    written.map(|()| took)
+    let removed = std::fs::remove_file(&path);
+    written.and(removed).map(|()| took)
 }
 
 fn time(found: &mut Findings, clock: &Clock, latest_ms: Option<Millis>) {
@@ -449,26 +459,12 @@ fn executable(path: &str) -> Result<(), String> {
 /// What the server shows of itself.
 fn certificate(found: &mut Findings, config: &Config, clock: &Clock) {
     let about = "serve";
-    let Some(Certificate { cert, key }) = &config.serve.tls else { return };
-    let chain = match certificates(cert) {
-        Ok(chain) => chain,
-        Err(text) => return found.bad(about, text, "set `serve.tls_cert` to a file of PEM certificates"),
+    let Some(certificate) = &config.serve.tls else { return };
+    let (chain, private) = match certificate.read() {
+        Ok(read) => read,
+        Err(problem) => return found.bad(about, problem.message, problem.hint.unwrap_or_default()),
     };
     let cure = "set `serve.tls_key` to the PEM key of that certificate, readable by this user alone";
-    if std::fs::metadata(key).is_ok_and(|it| it.mode() & 0o077 != 0) {
-        found.bad(
-            about,
-            format!("others can read the key {}", shown(key)),
-            format!("run `chmod 600 {}`", shown(key)),
-        );
-    }
-    let text = match read(key) {
-        Ok(text) => text,
-        Err(text) => return found.bad(about, text, cure),
-    };
-    let Ok(private) = PrivateKeyDer::from_pem_slice(&text) else {
-        return found.bad(about, format!("{} has no private key in it", shown(key)), cure);
-    };
     let ends_ms = chain.first().and_then(|first| ends(first));
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let made = rustls::ServerConfig::builder_with_provider(provider)
@@ -494,25 +490,6 @@ fn certificate(found: &mut Findings, config: &Config, clock: &Clock) {
         }
         None => found.ok(about, "the certificate fits its key"),
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = read(path)?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match read {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        _ => Err(format!("{} has no certificate in it", shown(path))),
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot read {}: {}", shown(path), error.kind());
-    // Not blocking: what stands there may be a pipe nobody writes to.
-    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(PEM_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
 }
 
 /// When a certificate ends, RFC 5280, 4.1: the second time of the fifth element, or the fourth where no version is written.
@@ -602,6 +579,11 @@ fn listed(names: &[String]) -> String {
 
 fn shown(path: &Path) -> String {
     line(&path.to_string_lossy())
+}
+
+/// A path as a shell takes it for one word.
+fn word(path: &Path) -> String {
+    shell(&path.to_string_lossy())
 }
 
 /// So many bytes as people read it.

@@ -3,19 +3,25 @@
 use super::{Host, principal};
 use crate::clock::Millis;
 use crate::config::check_user;
+use crate::digest::Digest;
 use crate::people::password;
-use crate::people::secret::{INVITATION_MS_MAX, SESSION_MS_MAX, Secret, Token, USED_MS, order};
-use crate::people::{Person, Role, Scope};
+use crate::people::secret::{BrowserMark, INVITATION_MS_MAX, SESSION_MS_MAX, Secret, Token, USED_MS, order};
+use crate::people::throttle::Budget;
+use crate::people::{Person, Role, Scope, givable};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
 use crate::store::{Invitation, PersonRow, TokenRow};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use tokio::sync::Semaphore;
 
 /// How many passwords are hashed at a time in one process: each takes 19 MiB and a core.
 pub const HASHES_MAX: usize = 2;
 /// How many wait to be hashed before another one is refused.
 pub const HASHES_WAITING_MAX: usize = 64;
+
+/// How many failed sign-ins a minute have an entry in the record of each tenant.
+pub const FAILURES_PER_MINUTE_MAX: u32 = 5;
 
 static HASHING: Hashing = Hashing::new();
 
@@ -109,18 +115,18 @@ impl Host {
     }
 
     /// Uses a link up: whoever it is for has this password from now on. Every browser they were signed in with is signed out, and
-    /// this one is signed in.
+    /// this one is signed in. `from` is the address the request came from, for the record, here as below.
     ///
     /// # Errors
     ///
     /// `INVALID_PARAMETER` for a password that is none, and the link can be used again; `LINK_EXPIRED`; `RATE_LIMIT_EXCEEDED`.
-    pub async fn join(&self, secret: &str, password: &str) -> Result<Signed> {
-        password::check(password)?;
-        self.invited(secret)?;
+    pub async fn join(&self, from: Option<IpAddr>, secret: &str, password: &str) -> Result<Signed> {
+        let Invitation { tenant, name, .. } = self.invited(secret)?;
+        check_password(password, &tenant, &name).await?;
         let link = Secret::read(secret).ok_or_else(link_expired)?.digest();
         let hash = self.hash(password).await?;
         let (browser, now) = self.browser();
-        let joined = self.store.join(link, hash, browser.digest(), now).await?;
+        let joined = self.store.join(link, hash, (browser.digest(), from), now).await?;
         Ok(signed(browser, joined.ok_or_else(link_expired)?, now))
     }
 
@@ -130,25 +136,65 @@ impl Host {
     ///
     /// `UNAUTHENTICATED` where name and password do not fit, and nobody is told which; `RATE_LIMIT_EXCEEDED` where too many try at
     /// once.
-    pub async fn sign_in(&self, tenant: &str, name: &str, password: &str) -> Result<Signed> {
+    pub async fn sign_in(
+        &self,
+        from: Option<IpAddr>,
+        tenant: &str,
+        name: &str,
+        password: &str,
+    ) -> Result<Signed> {
         let kept = self.store.password(tenant, name)?;
         if !fits(password, kept.password.clone()).await? {
             // A name nobody has may be a password that was typed into the wrong field.
             match kept.is_known {
-                true => tracing::warn!(
+                true => self.failed(from, tenant, name, "a sign-in").await,
+                false => tracing::warn!(
                     blame = "person",
-                    "a sign-in as {name} of tenant {} failed",
-                    short(tenant, 32)
+                    from = address(from),
+                    "a sign-in under an unknown name failed"
                 ),
-                false => tracing::warn!(blame = "person", "a sign-in under an unknown name failed"),
             }
             return Err(no_fit().into());
         }
         let (browser, now) = self.browser();
         let whose = (tenant.to_owned(), name.to_owned());
         let kept = kept.password.ok_or_else(no_fit)?;
-        let person = self.store.sign_in(whose, kept, browser.digest(), now).await?;
+        let person = self.store.sign_in(whose, kept, (browser.digest(), from), now).await?;
         Ok(signed(browser, person.ok_or_else(no_fit)?, now))
+    }
+
+    /// Writes down that somebody who is known did not know their password. Each is a line of the log; in the record there are so many
+    /// a minute, as strangers could fill the disk with them, and each says how many there were no entries for.
+    async fn failed(&self, from: Option<IpAddr>, tenant: &str, name: &str, what: &str) {
+        tracing::warn!(
+            blame = "person",
+            from = address(from),
+            "{what} as {name} of tenant {} failed",
+            short(tenant, 32)
+        );
+        let now = self.clock().now();
+        let Some(unrecorded) = self.failures.lock().expect("no holder panics").next(tenant, now) else {
+            return;
+        };
+        let whose = (tenant.to_owned(), name.to_owned());
+        if let Err(error) = self.store.failed_sign_in(whose, from, unrecorded, now).await {
+            tracing::warn!(blame = "host", "a failed sign-in cannot be recorded: {error}");
+        }
+    }
+
+    /// What a browser shows from now on that has signed in as somebody, so that it is told from those of strangers; see
+    /// [`Host::knows_browser`]. `None` where they have no password.
+    pub fn browser_mark(&self, tenant: &str, name: &str) -> Result<Option<String>> {
+        let Some(kept) = self.store.password(tenant, name)?.password else { return Ok(None) };
+        Ok(Some(BrowserMark::draw(self.clock(), tenant, name, &kept).text()))
+    }
+
+    /// Whether a browser has signed in before as this person, with the password they have now: what names it then. What is shown is
+    /// hostile, and so are the names.
+    pub fn knows_browser(&self, tenant: &str, name: &str, shown: &str) -> Result<Option<Digest>> {
+        let Some(mark) = BrowserMark::read(shown) else { return Ok(None) };
+        let kept = self.store.password(tenant, name)?.password;
+        Ok(kept.filter(|kept| mark.fits(tenant, name, kept)).map(|_| mark.digest()))
     }
 
     /// Who is signed in with a browser, with the roles they have at this moment.
@@ -170,9 +216,9 @@ impl Host {
     }
 
     /// Signs a browser out. One that was not signed in stays so.
-    pub async fn sign_out(&self, secret: &str) -> Result<()> {
+    pub async fn sign_out(&self, from: Option<IpAddr>, secret: &str) -> Result<()> {
         match Secret::read(secret) {
-            Some(secret) => self.store.sign_out(secret.digest()).await,
+            Some(secret) => self.store.sign_out((secret.digest(), from), self.clock().now()).await,
             None => Ok(()),
         }
     }
@@ -183,22 +229,28 @@ impl Host {
     ///
     /// `INVALID_PARAMETER` for a password that is none; `UNAUTHENTICATED` where nobody is signed in, or `before` is not their
     /// password; `RATE_LIMIT_EXCEEDED`.
-    pub async fn change_password(&self, secret: &str, before: &str, after: &str) -> Result<Signed> {
-        password::check(after)?;
+    pub async fn change_password(
+        &self,
+        from: Option<IpAddr>,
+        secret: &str,
+        before: &str,
+        after: &str,
+    ) -> Result<Signed> {
         let session = Secret::read(secret).ok_or_else(signed_out)?.digest();
         let Person { tenant, name, .. } = self.session(secret).await?;
+        check_password(after, &tenant, &name).await?;
         let kept = self.store.password(&tenant, &name)?.password;
         let wrong = || {
             Problem::new(Code::Unauthenticated, "that is not your password")
                 .hint("type the one you sign in with; if you forgot it, ask an operator for a new link")
         };
         if !fits(before, kept.clone()).await? {
-            tracing::warn!(blame = "person", "{name} of tenant {tenant} did not know the password to change");
+            self.failed(from, &tenant, &name, "a change of the password").await;
             return Err(wrong().into());
         }
         let hashes = (kept.ok_or_else(wrong)?, self.hash(after).await?);
         let (browser, now) = self.browser();
-        let changed = self.store.change_password(session, hashes, browser.digest(), now).await?;
+        let changed = self.store.change_password(session, hashes, (browser.digest(), from), now).await?;
         Ok(signed(browser, changed.ok_or_else(signed_out)?, now))
     }
 
@@ -296,7 +348,7 @@ impl Host {
     ) -> Result<TokenMade> {
         let now = self.clock().now();
         let roles = roles.unwrap_or_else(|| person.roles.clone());
-        let mut expires_ms = order(label, &roles, &person.roles, days, now)?;
+        let mut expires_ms = order(label, &roles, &givable(&person.roles), days, now)?;
         // Made through a token, it ends with that one: what leaks for a day must not become good for a year.
         let own = Scope { tenant: &person.tenant, user: Some(&person.name) };
         if let Some(through) = self.store.tokens(own)?.iter().find(|token| token.id == person.through) {
@@ -340,6 +392,44 @@ impl Host {
         let (password, salt) = (password.to_owned(), self.clock().random());
         HASHING.run(move || password::hash(&password, salt)).await?.map_err(Into::into)
     }
+}
+
+/// Failed sign-ins that have an entry in the record, and those of each tenant that have none.
+pub(super) struct Failures {
+    budget: Budget<String>,
+    unrecorded: HashMap<String, u32>,
+}
+
+impl Default for Failures {
+    fn default() -> Failures {
+        Failures { budget: Budget::new(FAILURES_PER_MINUTE_MAX), unrecorded: HashMap::new() }
+    }
+}
+
+impl Failures {
+    /// One more in a tenant that is there. Where it has an entry, how many had none since the last.
+    fn next(&mut self, tenant: &str, now: Millis) -> Option<u32> {
+        match self.budget.take(tenant.to_owned(), now).retry_after {
+            None => Some(self.unrecorded.remove(tenant).unwrap_or_default()),
+            Some(_) => {
+                let count = self.unrecorded.entry(tenant.to_owned()).or_default();
+                *count = count.saturating_add(1);
+                None
+            }
+        }
+    }
+}
+
+/// An address as logs have it.
+fn address(from: Option<IpAddr>) -> String {
+    from.map_or_else(|| "-".to_owned(), |from| from.to_canonical().to_string())
+}
+
+/// Whether it may be the password of this person.
+async fn check_password(password: &str, tenant: &str, name: &str) -> Result<()> {
+    let (password, tenant, name) = (password.to_owned(), tenant.to_owned(), name.to_owned());
+    let checked = tokio::task::spawn_blocking(move || password::check(&password, &[&tenant, &name]));
+    Ok(checked.await.map_err(anyhow::Error::from)??)
 }
 
 /// Whether a password is the one `kept` was made of.

@@ -1,5 +1,7 @@
 //! What is asked of an agent, and the life of its run: a pure machine.
 
+pub mod numbers;
+
 use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::refusals::Code;

@@ -81,11 +81,13 @@ pub enum Role {
     Invoker,
     /// Reads what was decided and what has left.
     Auditor,
+    /// Reads the counters of the host, and nothing else: for what watches over it.
+    Metrics,
 }
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Role; 4] = [Role::Operator, Role::Approver, Role::Invoker, Role::Auditor];
+    pub const ALL: [Role; 5] = [Role::Operator, Role::Approver, Role::Invoker, Role::Auditor, Role::Metrics];
 
     /// The role as written.
     pub fn name(self) -> &'static str {
@@ -94,6 +96,7 @@ impl Role {
             Role::Approver => "approver",
             Role::Invoker => "invoker",
             Role::Auditor => "auditor",
+            Role::Metrics => "metrics",
         }
     }
 
@@ -136,11 +139,13 @@ pub enum Deed {
     ManagePeople,
     /// Read the counters of the host.
     Measure,
+    /// Ask who one is; list, make and end one's own tokens.
+    KeepTokens,
 }
 
 impl Deed {
     /// Every deed there is.
-    pub const ALL: [Deed; 12] = [
+    pub const ALL: [Deed; 13] = [
         Deed::Invoke,
         Deed::LookAtOwn,
         Deed::LookAtAll,
@@ -153,18 +158,22 @@ impl Deed {
         Deed::Audit,
         Deed::ManagePeople,
         Deed::Measure,
+        Deed::KeepTokens,
     ];
 
     /// The roles that let one do it: the one table.
     pub fn roles(self) -> &'static [Role] {
-        use Role::{Approver, Auditor, Invoker, Operator};
+        use Role::{Approver, Auditor, Invoker, Metrics, Operator};
         match self {
             Deed::Invoke | Deed::Grant => &[Invoker],
-            Deed::LookAtOwn | Deed::LookAtAgents => &[Operator, Approver, Invoker, Auditor],
+            Deed::LookAtOwn | Deed::LookAtAgents | Deed::KeepTokens => {
+                &[Operator, Approver, Invoker, Auditor]
+            }
             Deed::LookAtAll => &[Operator, Approver, Auditor],
             Deed::CancelAny | Deed::RevokeAny | Deed::ManageAgents | Deed::ManagePeople => &[Operator],
             Deed::Decide => &[Approver],
-            Deed::Audit | Deed::Measure => &[Operator, Auditor],
+            Deed::Audit => &[Operator, Auditor],
+            Deed::Measure => &[Operator, Auditor, Metrics],
         }
     }
 }
@@ -203,6 +212,17 @@ impl Person {
         let user = if self.may(Deed::LookAtAll) { None } else { Some(self.name.as_str()) };
         Scope { tenant: &self.tenant, user }
     }
+}
+
+/// The roles somebody can give a token: their own, and that of reading the counters, where they may read them.
+pub fn givable(roles: &BTreeSet<Role>) -> BTreeSet<Role> {
+    let measures = Deed::Measure.roles().iter().any(|role| roles.contains(role));
+    roles.iter().copied().chain(measures.then_some(Role::Metrics)).collect()
+}
+
+/// The name somebody signs in with: without its tenant, where that is the first.
+pub fn in_full(tenant: &str, name: &str) -> String {
+    if tenant == TENANT { name.to_owned() } else { format!("{tenant}/{name}") }
 }
 
 /// Who it was, of a record of who and through what.

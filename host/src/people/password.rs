@@ -9,6 +9,8 @@ use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
 pub const PASSWORD_BYTES_MIN: usize = 12;
 /// The longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// How much of a password is judged by how common it is, in characters.
+const JUDGED_CHARS_MAX: usize = 100;
 /// The memory of one hash, in KiB: OWASP's advice for argon2id, with [`PASSES`] passes and one lane.
 pub const HASH_KIB: u32 = 19_456;
 /// How often that memory is gone over.
@@ -18,15 +20,15 @@ pub const PASSES: u32 = 2;
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25ub2JvZA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Whether it may be somebody's password.
+/// Whether it may be somebody's password. `theirs` is what everybody knows of them, such as their name.
 ///
 /// # Errors
 ///
-/// `INVALID_PARAMETER`, saying how long one is.
-pub fn check(password: &str) -> Result<(), Problem> {
+/// `INVALID_PARAMETER`, saying how long one is, or why this one is one of the first anybody would try.
+pub fn check(password: &str, theirs: &[&str]) -> Result<(), Problem> {
     let bytes = password.len();
     if (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&bytes) {
-        return Ok(());
+        return uncommon(password, theirs);
     }
     let (what, hint) = match bytes < PASSWORD_BYTES_MIN {
         true => ("too short", "take several words, or let a password manager choose"),
@@ -36,6 +38,22 @@ pub fn check(password: &str) -> Result<(), Problem> {
         "the password is {what}: it has {bytes} bytes, and {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} are wanted"
     );
     Err(Problem::new(Code::InvalidParameter, message).hint(hint))
+}
+
+/// Refuses what is found early by whoever tries what others have chosen: words of lists, names, keys side by side, repeats and dates,
+/// as zxcvbn counts them. It looks at the first 100 characters, which bounds what a long password costs.
+fn uncommon(password: &str, theirs: &[&str]) -> Result<(), Problem> {
+    let known: Vec<_> = theirs.iter().chain(&["countersign"]).copied().collect();
+    let judged: String = password.chars().take(JUDGED_CHARS_MAX).collect();
+    let found = zxcvbn::zxcvbn(&judged, &known);
+    if found.score() >= zxcvbn::Score::Three {
+        return Ok(());
+    }
+    let why =
+        found.feedback().and_then(|said| said.warning()).map(|why| format!(": {why}")).unwrap_or_default();
+    let message = format!("the password is easily guessed{}", why.trim_end_matches('.'));
+    Err(Problem::new(Code::InvalidParameter, message)
+        .hint("take several words that do not belong together, or let a password manager choose"))
 }
 
 /// What is kept of a password, as a PHC string. `salt` is drawn anew each time.
@@ -71,15 +89,54 @@ mod tests {
 
     #[test]
     fn a_password_has_12_to_1024_bytes() {
-        for good in ["x".repeat(12), "é".repeat(6), "x".repeat(1024), " ".repeat(12)] {
-            assert_eq!(check(&good), Ok(()));
+        let random = "mUv8-qLd2~wXe5%Kp1^";
+        let long = random.repeat(60);
+        for good in [&random[..12], &long[..1024], "größtes Übel"] {
+            assert_eq!(check(good, &[]), Ok(()), "{good}");
         }
-        for bad in [String::new(), "x".repeat(11), "é".repeat(5), "x".repeat(1025)] {
-            let problem = check(&bad).unwrap_err();
+        for bad in [String::new(), random[..11].to_owned(), "é".repeat(5), "x".repeat(1025)] {
+            let problem = check(&bad, &[]).unwrap_err();
             assert_eq!(problem.code, Code::InvalidParameter);
             assert!(problem.message.contains("12 to 1024") && problem.hint.is_some());
             assert!(bad.is_empty() || !problem.message.contains(&bad));
         }
+    }
+
+    #[test]
+    fn what_anybody_would_try_first_is_no_password() {
+        for common in [
+            "password1234",
+            "passwordpassword",
+            "Password123!",
+            "P@ssw0rd1234",
+            "123456789012",
+            "qwertyuiop12",
+            "aaaaaaaaaaaa",
+            "            ",
+            "abcdefghijkl",
+            "countersign1",
+            "Countersign2026",
+            "adalovelace1",
+            "letmeinletmein",
+            "administrator",
+            "iloveyou1234",
+        ] {
+            let problem = check(common, &["adalovelace", "main"]).unwrap_err();
+            assert!(problem.message.contains("easily guessed"), "{common}: {}", problem.message);
+            assert!(!problem.message.contains(common) && problem.hint.is_some());
+        }
+        for good in ["correct horse battery staple", "correct horse battery", "tulip-anvil-92-marsh"] {
+            assert_eq!(check(good, &["ada"]), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_password_made_to_be_judged_slowly_is_not() {
+        let began = tokio::time::Instant::now();
+        for piece in ["a", "ab", "1", "aA@4", "qwe", "19", "é", "\u{202e}"] {
+            let _ = check(&piece.repeat(PASSWORD_BYTES_MAX / piece.len()), &["ann"]);
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 use super::Role;
 use crate::clock::{Clock, Millis};
-use crate::digest::Digest;
+use crate::digest::{Digest, Encoder};
 use crate::printable::line;
 use crate::refusals::{Code, Problem};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -32,6 +34,8 @@ pub const USED_MS: Millis = 60 * 1000;
 const DAY_MS: Millis = 24 * 60 * 60 * 1000;
 /// How many characters 32 bytes make in base64url, unpadded.
 const SECRET_CHARS: usize = 43;
+/// How many characters 48 bytes make in base64url.
+const MARK_CHARS: usize = 64;
 /// Begins every token, so that one in the wrong place is recognised for what it is.
 const TOKEN_PREFIX: &str = "cs_";
 
@@ -68,6 +72,57 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a secret")
+    }
+}
+
+/// What a browser keeps that has signed in as somebody, long after that session has ended: it lets nobody in, and only tells the browser
+/// from those of strangers. It is 16 random bytes, and their HMAC-SHA-256 with the names under a key made of the hash of the password
+/// that was shown: another password, and it is worth nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrowserMark {
+    name: [u8; 16],
+    proof: [u8; 32],
+}
+
+impl BrowserMark {
+    /// A new one. `kept` is the hash of the password, as a PHC string with its salt, which never leaves the host.
+    pub fn draw(clock: &Clock, tenant: &str, name: &str, kept: &str) -> BrowserMark {
+        let random = clock.random();
+        let proof = BrowserMark::over(&random, tenant, name, kept).finalize().into_bytes().into();
+        BrowserMark { name: random, proof }
+    }
+
+    /// Reads what somebody shows. It is hostile.
+    pub fn read(text: &str) -> Option<BrowserMark> {
+        if text.len() != MARK_CHARS {
+            return None;
+        }
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (name, proof) = bytes.split_at_checked(16)?;
+        Some(BrowserMark { name: name.try_into().ok()?, proof: proof.try_into().ok()? })
+    }
+
+    /// Whether it was made for this person, with the password they have. Takes as long for any wrong one.
+    pub fn fits(&self, tenant: &str, name: &str, kept: &str) -> bool {
+        BrowserMark::over(&self.name, tenant, name, kept).verify_slice(&self.proof).is_ok()
+    }
+
+    /// The mark as written, for the browser.
+    pub fn text(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode([&self.name[..], &self.proof].concat())
+    }
+
+    /// Names the browser.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.name)
+    }
+
+    fn over(random: &[u8; 16], tenant: &str, name: &str, kept: &str) -> Hmac<Sha256> {
+        let mut said = Encoder::new("countersign/browser/v1");
+        said.bytes(random).text(tenant).text(name);
+        let mut mac = Hmac::new_from_slice(kept.as_bytes()).expect("a key of any length will do");
+        mac.update(&said.0);
+        mac
     }
 }
 
@@ -183,6 +238,34 @@ mod tests {
             format!("cs_{id}_+{}", &secret[1..]),
         ] {
             assert_eq!(Token::read(&near), None, "{near}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_for_one_person_with_one_password() {
+        let clock = Clock::virtual_at(0, 1);
+        let mark = BrowserMark::draw(&clock, "main", "ann", "$argon2id$one");
+        let text = mark.text();
+        let read = BrowserMark::read(&text).unwrap();
+        assert!(read == mark && read.fits("main", "ann", "$argon2id$one"));
+        for (tenant, name, kept) in [
+            ("main", "bob", "$argon2id$one"),
+            ("other", "ann", "$argon2id$one"),
+            ("mai", "nann", "$argon2id$one"),
+            ("main", "ann", "$argon2id$two"),
+        ] {
+            assert!(!read.fits(tenant, name, kept), "{tenant} {name} {kept}");
+        }
+        assert_ne!(BrowserMark::draw(&clock, "main", "ann", "$argon2id$one").digest(), mark.digest());
+        // The name of one under the proof of another is none.
+        let other = BrowserMark::draw(&clock, "main", "ann", "$argon2id$one").text();
+        let mixed = BrowserMark::read(&format!("{}{}", &text[..20], &other[20..])).unwrap();
+        assert!(!mixed.fits("main", "ann", "$argon2id$one"));
+        for near in ["", "x", &text[1..], &format!("{text}A"), &text.replace(&text[..1], "=")] {
+            assert!(
+                BrowserMark::read(near).is_none_or(|mark| !mark.fits("main", "ann", "$argon2id$one")),
+                "{near}"
+            );
         }
     }
 

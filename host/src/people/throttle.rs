@@ -10,22 +10,28 @@ use std::net::IpAddr;
 pub const FREE_TRIES_MAX: u32 = 5;
 /// The longest wait before another try, in seconds: 15 minutes.
 pub const WAIT_SECONDS_MAX: u64 = 15 * 60;
-/// How many addresses, and how many names, a [`Throttle`] remembers.
+/// How many tries at one name may come in an hour from places nobody of that name has signed in from: all strangers together.
+pub const STRANGERS_PER_HOUR_MAX: u32 = 300;
+/// How many addresses, names, and browsers or addresses of people a [`Throttle`] remembers of each.
 pub const THROTTLED_MAX: usize = 10_000;
 /// How many keys a [`Budget`] remembers. One that has left begins anew, with all it may spend.
 pub const BUDGETS_MAX: usize = 10_000;
 
-/// For how long a name's failures are remembered while nobody tries: a day. Waiting them out gains less than trying on.
-const NAME_MS: Millis = 24 * 60 * 60 * 1000;
-/// For how long an address's are, which may belong to many: an hour.
-const ADDRESS_MS: Millis = 60 * 60 * 1000;
+/// For how long failures are remembered while nobody tries from there: an hour. Many may share an address.
+const PLACE_MS: Millis = 60 * 60 * 1000;
 
-/// Sign-ins, by where they come from and by whose they are.
+/// Sign-ins. Strangers are slowed by where they come from, and all together at each name; who shows that they have signed in before
+/// is slowed by their own failures alone. So no stranger can make somebody wait who comes with a browser they know, or from an address
+/// they have signed in from since this process began.
 #[derive(Debug)]
 pub struct Throttle {
     addresses: Recent<IpAddr, Failures>,
-    /// By digest: what is typed into the field of a name may be a password.
-    names: Recent<Digest, Failures>,
+    /// By digest of what a browser shows that has signed in before, for this name.
+    browsers: Recent<Digest, Failures>,
+    /// Where people have signed in from: addresses and names.
+    known: Recent<(IpAddr, Digest), ()>,
+    /// Strangers at one name. By digest: what is typed into the field of a name may be a password.
+    names: Budget<Digest>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +41,11 @@ struct Failures {
 }
 
 impl Failures {
+    /// What is known of somebody, as far as it is still remembered.
+    fn remembered(known: Option<&Failures>, now: Millis) -> Failures {
+        known.copied().filter(|known| now < known.last_ms.saturating_add(PLACE_MS)).unwrap_or_default()
+    }
+
     /// From when on one may try again.
     fn until(self) -> Millis {
         match self.count.checked_sub(FREE_TRIES_MAX) {
@@ -46,50 +57,76 @@ impl Failures {
         }
     }
 
-    fn failed(&mut self, now: Millis) {
+    /// The same with one failure more, unless that has to wait: then the seconds to wait.
+    fn and_one(self, now: Millis) -> Result<Failures, u64> {
+        if now < self.until() {
+            return Err(seconds(self.until() - now));
+        }
         // Enough for the longest wait, and never too many.
-        self.count = (self.count + 1).min(FREE_TRIES_MAX + u64::BITS);
-        self.last_ms = now;
+        Ok(Failures { count: (self.count + 1).min(FREE_TRIES_MAX + u64::BITS), last_ms: now })
     }
 }
 
 impl Default for Throttle {
     fn default() -> Throttle {
-        Throttle { addresses: Recent::new(THROTTLED_MAX), names: Recent::new(THROTTLED_MAX) }
+        Throttle {
+            addresses: Recent::new(THROTTLED_MAX),
+            browsers: Recent::new(THROTTLED_MAX),
+            known: Recent::new(THROTTLED_MAX),
+            names: Budget::an_hour(STRANGERS_PER_HOUR_MAX),
+        }
     }
+}
+
+/// Who tries to sign in, and from where. All of it but the address is hostile.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried<'a> {
+    /// The address.
+    pub from: IpAddr,
+    /// What a browser shows that has signed in as this very person, and nobody else can; somebody has looked that it is theirs.
+    pub browser: Option<Digest>,
+    /// Whose host.
+    pub tenant: &'a str,
+    /// The name that was typed.
+    pub name: &'a str,
 }
 
 impl Throttle {
     /// Begins a try, which counts as failed until [`Throttle::succeeded`] says otherwise: tries made side by side are counted one by
-    /// one. What comes in is hostile, and kept as an address and a digest.
+    /// one.
     ///
     /// # Errors
     ///
     /// The seconds to wait before the next try. A try that has to wait is not counted.
-    pub fn begin(&mut self, from: IpAddr, tenant: &str, name: &str, now: Millis) -> Result<(), u64> {
-        let (from, whose) = (place(from), whose(tenant, name));
-        let known = |failures: Option<&Failures>, kept_ms: Millis| {
-            failures.copied().filter(|known| now < known.last_ms.saturating_add(kept_ms)).unwrap_or_default()
-        };
-        let mut address = known(self.addresses.get(&from), ADDRESS_MS);
-        let mut person = known(self.names.get(&whose), NAME_MS);
-        let until = address.until().max(person.until());
-        if now < until {
-            return Err(seconds(until - now));
+    pub fn begin(&mut self, tried: Tried<'_>, now: Millis) -> Result<(), u64> {
+        if let Some(browser) = tried.browser {
+            let failures = Failures::remembered(self.browsers.get(&browser), now).and_one(now)?;
+            self.browsers.put(browser, failures);
+            return Ok(());
         }
-        address.failed(now);
-        person.failed(now);
-        self.addresses.put(from, address);
-        self.names.put(whose, person);
+        let (from, whose) = (place(tried.from), whose(tried.tenant, tried.name));
+        let failures = Failures::remembered(self.addresses.get(&from), now).and_one(now)?;
+        if self.known.get(&(from, whose)).is_none()
+            && let Some(wait) = self.names.take(whose, now).retry_after
+        {
+            return Err(wait);
+        }
+        self.addresses.put(from, failures);
         Ok(())
     }
 
-    /// The try was none: the name begins anew, and the address gets this try back.
-    pub fn succeeded(&mut self, from: IpAddr, tenant: &str, name: &str) {
-        self.names.remove(&whose(tenant, name));
-        if let Some(address) = self.addresses.get_mut(&place(from)) {
-            address.count = address.count.saturating_sub(1);
+    /// The try was none: the browser begins anew, or the address gets this try back; and the address is one they sign in from.
+    pub fn succeeded(&mut self, tried: Tried<'_>) {
+        let (from, whose) = (place(tried.from), whose(tried.tenant, tried.name));
+        match tried.browser {
+            Some(browser) => self.browsers.remove(&browser),
+            None => {
+                if let Some(address) = self.addresses.get_mut(&from) {
+                    address.count = address.count.saturating_sub(1);
+                }
+            }
         }
+        self.known.put((from, whose), ());
     }
 }
 
@@ -115,14 +152,17 @@ fn seconds(ms: Millis) -> u64 {
     ms.max(0).unsigned_abs().div_ceil(1000)
 }
 
-/// So many requests a minute for each key. What was saved up can be spent at once, and comes back evenly.
+/// So many requests a minute, or an hour, for each key. What was saved up can be spent at once, and comes back evenly.
 #[derive(Debug)]
 pub struct Budget<K> {
-    per_minute: u32,
+    most: u32,
+    /// In how many milliseconds they come back.
+    within: u64,
     spent: Recent<K, Spent>,
 }
 
-/// What was left at some time, in parts of a request: [`MINUTE_MS`] of them make one, so that a millisecond brings whole ones.
+/// What was left at some time, in parts of a request: as many as the budget has milliseconds make one, so that a millisecond brings
+/// whole ones.
 #[derive(Clone, Copy, Debug)]
 struct Spent {
     left: u64,
@@ -130,11 +170,12 @@ struct Spent {
 }
 
 const MINUTE_MS: u64 = 60 * 1000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
 
 /// What a key has left, as `RateLimit-Limit`, `RateLimit-Remaining`, `RateLimit-Reset` and `Retry-After` tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Requests a minute.
+    /// Requests a minute, or an hour.
     pub limit: u32,
     /// Requests that can follow at once.
     pub remaining: u32,
@@ -145,15 +186,20 @@ pub struct Left {
 }
 
 impl<K: Clone + Eq + Hash> Budget<K> {
-    /// Allows `per_minute` requests, at least one.
-    pub fn new(per_minute: u32) -> Budget<K> {
-        Budget { per_minute: per_minute.max(1), spent: Recent::new(BUDGETS_MAX) }
+    /// Allows `most` requests a minute, at least one.
+    pub fn new(most: u32) -> Budget<K> {
+        Budget { most: most.max(1), within: MINUTE_MS, spent: Recent::new(BUDGETS_MAX) }
+    }
+
+    /// Allows `most` requests an hour, at least one.
+    pub fn an_hour(most: u32) -> Budget<K> {
+        Budget { within: HOUR_MS, ..Budget::new(most) }
     }
 
     /// Takes one request, if there is one.
     pub fn take(&mut self, key: K, now: Millis) -> Left {
-        let rate = u64::from(self.per_minute);
-        let full = rate * MINUTE_MS;
+        let (rate, one) = (u64::from(self.most), self.within);
+        let full = rate * one;
         let mut left = match self.spent.get(&key) {
             Some(spent) => {
                 let passed = now.saturating_sub(spent.at_ms).max(0).unsigned_abs();
@@ -161,17 +207,17 @@ impl<K: Clone + Eq + Hash> Budget<K> {
             }
             None => full,
         };
-        let retry_after = match left.checked_sub(MINUTE_MS) {
+        let retry_after = match left.checked_sub(one) {
             Some(rest) => {
                 left = rest;
                 None
             }
-            None => Some((MINUTE_MS - left).div_ceil(rate).div_ceil(1000)),
+            None => Some((one - left).div_ceil(rate).div_ceil(1000)),
         };
         self.spent.put(key, Spent { left, at_ms: now });
         Left {
-            limit: self.per_minute,
-            remaining: u32::try_from(left / MINUTE_MS).unwrap_or(self.per_minute),
+            limit: self.most,
+            remaining: u32::try_from(left / one).unwrap_or(self.most),
             reset: (full - left).div_ceil(rate).div_ceil(1000),
             retry_after,
         }
@@ -232,62 +278,99 @@ mod tests {
         IpAddr::from(number.to_be_bytes())
     }
 
+    fn strange(from: IpAddr, name: &str) -> Tried<'_> {
+        Tried { from, browser: None, tenant: "main", name }
+    }
+
+    fn with(browser: u8, from: IpAddr, name: &str) -> Tried<'_> {
+        Tried { browser: Some(Digest([browser; 32])), ..strange(from, name) }
+    }
+
     #[test]
     fn after_five_failures_in_a_row_each_further_try_waits_twice_as_long_up_to_fifteen_minutes() {
-        let (mut throttle, mut now) = (Throttle::default(), 1_000_000);
+        for tried in [strange(HERE, "ann"), with(1, HERE, "ann")] {
+            let (mut throttle, mut now) = (Throttle::default(), 1_000_000);
+            for _ in 0..FREE_TRIES_MAX {
+                assert_eq!(throttle.begin(tried, now), Ok(()));
+            }
+            for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
+                // Trying too early neither helps nor makes it longer.
+                assert_eq!(throttle.begin(tried, now), Err(wait));
+                now += 1000 * wait as Millis - 1;
+                assert_eq!(throttle.begin(tried, now), Err(1));
+                now += 1;
+                assert_eq!(throttle.begin(tried, now), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_waits_whoever_it_tries_and_a_name_does_not_wait_for_what_came_from_elsewhere() {
+        let mut throttle = Throttle::default();
+        for number in 0..FREE_TRIES_MAX {
+            assert_eq!(throttle.begin(strange(there(1), "ann"), 0), Ok(()));
+            assert_eq!(throttle.begin(strange(HERE, &format!("p{number}")), 0), Ok(()));
+        }
+        assert_eq!(throttle.begin(strange(there(1), "ann"), 0), Err(1));
+        assert_eq!(throttle.begin(strange(HERE, "p99"), 0), Err(1));
+        assert_eq!(throttle.begin(strange(there(2), "ann"), 0), Ok(()));
+    }
+
+    #[test]
+    fn strangers_have_so_many_tries_an_hour_at_a_name_and_do_not_keep_its_owner_out() {
+        let mut throttle = Throttle::default();
+        // Ann has been here, and has a browser she knows.
+        throttle.begin(strange(HERE, "ann"), 0).unwrap();
+        throttle.succeeded(strange(HERE, "ann"));
+        let left = STRANGERS_PER_HOUR_MAX - 1;
+        for number in 0..left {
+            assert_eq!(throttle.begin(strange(there(number), "ann"), 0), Ok(()), "{number}");
+        }
+        let next = Err(HOUR_MS / 1000 / u64::from(STRANGERS_PER_HOUR_MAX));
+        assert_eq!(throttle.begin(strange(there(left), "ann"), 0), next);
+        // Another tenant's, and another name, are other people's.
+        assert_eq!(throttle.begin(Tried { tenant: "other", ..strange(there(left), "ann") }, 0), Ok(()));
+        assert_eq!(throttle.begin(Tried { tenant: "mai", ..strange(there(left), "nann") }, 0), Ok(()));
         for _ in 0..FREE_TRIES_MAX {
-            assert_eq!(throttle.begin(HERE, "main", "ann", now), Ok(()));
+            assert_eq!(throttle.begin(with(1, there(left), "ann"), 0), Ok(()));
+            assert_eq!(throttle.begin(strange(HERE, "ann"), 0), Ok(()));
         }
-        for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
-            // Trying too early neither helps nor makes it longer.
-            assert_eq!(throttle.begin(HERE, "main", "ann", now), Err(wait));
-            now += 1000 * wait as Millis - 1;
-            assert_eq!(throttle.begin(HERE, "main", "ann", now), Err(1));
-            now += 1;
-            assert_eq!(throttle.begin(HERE, "main", "ann", now), Ok(()));
-        }
+        // Of a stranger who has found out which browser or address that is no more is borne than of any other.
+        assert_eq!(throttle.begin(with(1, HERE, "ann"), 0), Err(1));
+        assert_eq!(throttle.begin(strange(HERE, "ann"), 0), Err(1));
     }
 
     #[test]
-    fn a_name_waits_wherever_it_is_tried_from_and_an_address_whoever_it_tries() {
+    fn a_known_browser_is_not_kept_out_by_who_shares_its_address() {
         let mut throttle = Throttle::default();
-        for number in 0..FREE_TRIES_MAX {
-            assert_eq!(throttle.begin(there(number), "main", "ann", 0), Ok(()));
-            assert_eq!(throttle.begin(HERE, "main", &format!("p{number}"), 0), Ok(()));
-        }
-        assert_eq!(throttle.begin(there(99), "main", "ann", 0), Err(1));
-        assert_eq!(throttle.begin(HERE, "main", "p99", 0), Err(1));
-        assert_eq!(throttle.begin(there(99), "main", "p99", 0), Ok(()));
-        assert_eq!(throttle.begin(there(98), "other", "ann", 0), Ok(()));
-        assert_eq!(throttle.begin(there(97), "mai", "nann", 0), Ok(()));
+        while throttle.begin(strange(HERE, "ann"), 0).is_ok() {}
+        assert_eq!(throttle.begin(with(1, HERE, "ann"), 0), Ok(()));
     }
 
     #[test]
-    fn success_begins_the_name_anew_and_not_the_address() {
+    fn success_gives_back_its_own_try_and_no_other() {
         let mut throttle = Throttle::default();
-        for number in 0..FREE_TRIES_MAX - 1 {
-            assert_eq!(throttle.begin(HERE, "main", "ann", 0), Ok(()), "{number}");
+        for _ in 0..FREE_TRIES_MAX {
+            throttle.begin(strange(HERE, "ann"), 0).unwrap();
+            throttle.begin(with(1, HERE, "ann"), 0).unwrap();
         }
-        assert_eq!(throttle.begin(HERE, "main", "ann", 0), Ok(()));
-        throttle.succeeded(HERE, "main", "ann");
-        for number in 0..FREE_TRIES_MAX {
-            assert_eq!(throttle.begin(there(number), "main", "ann", 0), Ok(()));
-        }
-        // Four failures and the try that was none: one is left.
-        assert_eq!(throttle.begin(HERE, "main", "bob", 0), Ok(()));
-        assert_eq!(throttle.begin(HERE, "main", "bob", 0), Err(1));
+        throttle.succeeded(strange(HERE, "ann"));
+        assert_eq!(throttle.begin(strange(HERE, "bob"), 0), Ok(()));
+        assert_eq!(throttle.begin(strange(HERE, "bob"), 0), Err(1));
+        assert_eq!(throttle.begin(with(1, HERE, "ann"), 0), Err(1));
+        throttle.succeeded(with(1, HERE, "ann"));
+        assert_eq!(throttle.begin(with(1, HERE, "ann"), 0), Ok(()));
     }
 
     #[test]
-    fn a_name_is_forgotten_after_a_quiet_day_and_an_address_after_a_quiet_hour() {
-        let mut throttle = Throttle::default();
-        let mut tries =
-            |now| (0..).take_while(|_| throttle.begin(HERE, "main", "ann", now).is_ok()).count() as u32;
-        assert_eq!(tries(0), FREE_TRIES_MAX);
-        assert_eq!(tries(ADDRESS_MS), 1);
-        // The address is new, the name is not.
-        assert_eq!(tries(ADDRESS_MS + NAME_MS - 1), 1);
-        assert_eq!(tries(ADDRESS_MS + 2 * NAME_MS - 1), FREE_TRIES_MAX);
+    fn a_place_is_forgotten_after_a_quiet_hour() {
+        for tried in [strange(HERE, "ann"), with(1, HERE, "ann")] {
+            let mut throttle = Throttle::default();
+            let mut tries = |now| (0..).take_while(|_| throttle.begin(tried, now).is_ok()).count() as u32;
+            assert_eq!(tries(0), FREE_TRIES_MAX);
+            assert_eq!(tries(PLACE_MS - 1), 1);
+            assert_eq!(tries(2 * PLACE_MS - 1), FREE_TRIES_MAX);
+        }
     }
 
     #[test]
@@ -295,14 +378,14 @@ mod tests {
         let mut throttle = Throttle::default();
         for number in 0..FREE_TRIES_MAX {
             let from = format!("2001:db8:1:2:{number}::1").parse().unwrap();
-            assert_eq!(throttle.begin(from, "main", &format!("p{number}"), 0), Ok(()));
+            assert_eq!(throttle.begin(strange(from, &format!("p{number}")), 0), Ok(()));
         }
-        assert_eq!(throttle.begin("2001:db8:1:2:ffff::".parse().unwrap(), "main", "ann", 0), Err(1));
-        assert_eq!(throttle.begin("2001:db8:1:3::1".parse().unwrap(), "main", "ann", 0), Ok(()));
+        assert_eq!(throttle.begin(strange("2001:db8:1:2:ffff::".parse().unwrap(), "ann"), 0), Err(1));
+        assert_eq!(throttle.begin(strange("2001:db8:1:3::1".parse().unwrap(), "ann"), 0), Ok(()));
         for number in 0..FREE_TRIES_MAX {
-            assert_eq!(throttle.begin(HERE, "main", &format!("q{number}"), 0), Ok(()));
+            assert_eq!(throttle.begin(strange(HERE, &format!("q{number}")), 0), Ok(()));
         }
-        assert_eq!(throttle.begin("::ffff:192.0.2.1".parse().unwrap(), "main", "bob", 0), Err(1));
+        assert_eq!(throttle.begin(strange("::ffff:192.0.2.1".parse().unwrap(), "bob"), 0), Err(1));
     }
 
     #[test]
@@ -310,22 +393,29 @@ mod tests {
         let mut throttle = Throttle::default();
         let all = THROTTLED_MAX as u32;
         for _ in 0..FREE_TRIES_MAX {
-            throttle.begin(there(0), "main", "0", 0).unwrap();
-            throttle.begin(there(1), "main", "1", 0).unwrap();
+            throttle.begin(strange(there(0), "0"), 0).unwrap();
+            throttle.begin(strange(there(1), "1"), 0).unwrap();
         }
-        assert_eq!(throttle.begin(there(0), "main", "0", 0), Err(1));
+        assert_eq!(throttle.begin(strange(there(0), "0"), 0), Err(1));
         for number in 2..all + 1 {
-            throttle.begin(there(number), "main", &number.to_string(), 0).unwrap();
+            throttle.begin(strange(there(number), &number.to_string()), 0).unwrap();
         }
         // One more than there is room for: the first has left, the second has not.
-        assert_eq!(throttle.begin(there(1), "main", "1", 0), Err(1));
-        assert_eq!(throttle.begin(there(0), "main", "0", 0), Ok(()));
+        assert_eq!(throttle.begin(strange(there(1), "1"), 0), Err(1));
+        assert_eq!(throttle.begin(strange(there(0), "0"), 0), Ok(()));
         for number in 0..2 * all {
-            let _ = throttle.begin(there(number), "main", &number.to_string(), 0);
+            let name = number.to_string();
+            let _ = throttle.begin(strange(there(number), &name), 0);
+            let browser = Digest::of(name.as_bytes());
+            let known = Tried { browser: Some(browser), ..strange(there(number), &name) };
+            throttle.succeeded(known);
+            let _ = throttle.begin(known, 0);
         }
         for (values, order) in [
             (throttle.addresses.values.len(), throttle.addresses.order.len()),
-            (throttle.names.values.len(), throttle.names.order.len()),
+            (throttle.browsers.values.len(), throttle.browsers.order.len()),
+            (throttle.known.values.len(), throttle.known.order.len()),
+            (throttle.names.spent.values.len(), throttle.names.spent.order.len()),
         ] {
             assert_eq!((values, order), (THROTTLED_MAX, THROTTLED_MAX));
         }
@@ -372,13 +462,13 @@ mod tests {
     }
 
     proptest! {
-        /// However one times them: a name is tried five times, and from then on each try waits for the one before.
+        /// However one times them: from one address it is tried five times, and from then on each try waits for the one before.
         #[test]
-        fn tries_of_one_name_lie_as_far_apart_as_they_must(steps in prop::collection::vec((0..2_000_000i64, 0..50u32), 1..200)) {
+        fn tries_from_one_address_lie_as_far_apart_as_they_must(steps in prop::collection::vec((0..2_000_000i64, 0..50u32), 1..200)) {
             let (mut throttle, mut now, mut tried) = (Throttle::default(), 0, Vec::new());
-            for (step, from) in steps {
+            for (step, name) in steps {
                 now += step;
-                if throttle.begin(there(from), "main", "ann", now).is_ok() {
+                if throttle.begin(strange(HERE, &name.to_string()), now).is_ok() {
                     tried.push(now);
                 }
             }

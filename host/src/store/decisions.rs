@@ -110,6 +110,7 @@ impl Store {
         sql += " ORDER BY approval.seq DESC LIMIT ?4";
         let values = params![scope.tenant, scope.user, page.before, page.limit];
         self.read(|db| {
+            super::behind(db, ("approval", "id"), scope, page.before)?;
             let mut statement = db.prepare_cached(&sql)?;
             let rows = statement.query_map(values, |row| stored(db, row))?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -143,6 +143,7 @@ impl Store {
         sql += " ORDER BY seq DESC LIMIT ?6";
         let values = params![scope.tenant, scope.user, status, only.agent, page.before, page.limit];
         self.read(|db| {
+            super::behind(db, ("intent", "id"), scope, page.before)?;
             let mut statement = db.prepare_cached(&sql)?;
             let rows = statement.query_map(values, |row| Ok(intent(row)?.1))?;
             Ok(rows.collect::<Result<_, _>>()?)

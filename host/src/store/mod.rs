@@ -32,6 +32,8 @@ pub use outbox::{InTransit, Outgoing};
 pub use people::{Invitation, PEOPLE_MAX, PersonRow, TokenRow};
 pub use purge::Purged;
 
+use crate::people::Scope;
+use crate::printable::{shell, short};
 use crate::refusals::{Code, Error, Problem, Result};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -122,6 +124,16 @@ impl Store {
         self.writer.commits()
     }
 
+    /// Whether the last commit of this process reached the disk, or there was none yet.
+    pub(crate) fn is_well(&self) -> bool {
+        self.writer.is_well()
+    }
+
+    /// Commits that this instant has been, which nobody is told of, to see whether anything can be committed.
+    pub(crate) async fn probe(&self, now: i64) -> Result<()> {
+        self.writer.probe(move |db| Ok(touch(db, now)?)).await
+    }
+
     /// Counts the transactions this process commits, and can be waited for.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.writer.changes()
@@ -151,6 +163,23 @@ impl Default for Page<'_> {
     fn default() -> Self {
         Page { before: None, limit: LIST_MAX }
     }
+}
+
+/// Asks whether a list can go on behind what `before` names: something of that list's kind, which the reader may see.
+///
+/// # Errors
+///
+/// `UNKNOWN_ID`: what was purged meanwhile, or is somebody else's, is told as what never was. An empty list would say that all was read.
+fn behind(db: &Connection, (table, id): (&str, &str), scope: Scope<'_>, before: Option<&str>) -> Result<()> {
+    let Some(before) = before else { return Ok(()) };
+    let sql = format!("SELECT 1 FROM {table} WHERE {id} = ?1 AND tenant = ?2 AND (?3 IS NULL OR user = ?3)");
+    if db.prepare_cached(&sql)?.exists(rusqlite::params![before, scope.tenant, scope.user])? {
+        return Ok(());
+    }
+    let message = format!("nothing has the id {}, behind which the list was to go on", short(before, 40));
+    Err(Problem::new(Code::UnknownId, message)
+        .hint("begin the list anew: what it named may have been purged")
+        .into())
 }
 
 /// Remembers that this instant has been, so that the host's time does not run below it after a restart.
@@ -229,7 +258,7 @@ fn private(path: &Path) -> Result<()> {
     if found.mode() & 0o077 != 0 {
         let message = format!("{} can be read by other users", path.display());
         return Err(Problem::new(Code::StoreUnusable, message)
-            .hint(format!("run `chmod 600 {}`", path.display()))
+            .hint(format!("run `chmod 600 {}`", shell(&path.to_string_lossy())))
             .into());
     }
     Ok(())

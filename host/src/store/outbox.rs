@@ -74,6 +74,7 @@ impl Store {
         sql += " ORDER BY outbox.armed_ms DESC, outbox.approval DESC LIMIT ?4";
         let values = params![scope.tenant, scope.user, page.before, page.limit];
         self.read(|db| {
+            super::behind(db, ("outbox", "approval"), scope, page.before)?;
             let mut statement = db.prepare_cached(&sql)?;
             Ok(statement.query_map(values, outgoing)?.collect::<Result<_, _>>()?)
         })

@@ -7,11 +7,12 @@ use crate::digest::Digest;
 use crate::people::secret::{
     IDLE_MS_MAX, INVITATION_MS_MAX, SESSION_MS_MAX, SESSIONS_MAX, TOKENS_MAX, is_over,
 };
-use crate::people::{Person, Role, Scope, TENANT};
+use crate::people::{Person, Role, Scope, TENANT, givable};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// How many people a tenant has at most: a list of them is whole.
 pub const PEOPLE_MAX: u32 = 1000;
@@ -176,7 +177,7 @@ impl Store {
         &self,
         link: Digest,
         password: String,
-        browser: Digest,
+        (browser, from): (Digest, Option<IpAddr>),
         now: Millis,
     ) -> Result<Option<Person>> {
         self.write(move |db| {
@@ -188,7 +189,7 @@ impl Store {
                 db,
                 now,
                 Whose { tenant: &tenant, user: Some(&name) },
-                &Fact::Join { person: &name },
+                &Fact::Join { person: &name, from },
             )?;
             Ok(session(db, browser, now)?.map(|known| known.person))
         })
@@ -212,7 +213,7 @@ impl Store {
         &self,
         (tenant, name): (String, String),
         kept: String,
-        browser: Digest,
+        (browser, from): (Digest, Option<IpAddr>),
         now: Millis,
     ) -> Result<Option<Person>> {
         self.write(move |db| {
@@ -222,7 +223,25 @@ impl Store {
             }
             touch(db, now)?;
             enter(db, &tenant, &name, browser, now)?;
+            let whose = Whose { tenant: &tenant, user: Some(&name) };
+            audit::append(db, now, whose, &Fact::SignIn { person: &name, from })?;
             Ok(session(db, browser, now)?.map(|known| known.person))
+        })
+        .await
+    }
+
+    /// Records that somebody of this name was not let in, and that so many before had no entry.
+    pub(crate) async fn failed_sign_in(
+        &self,
+        (tenant, name): (String, String),
+        from: Option<IpAddr>,
+        unrecorded: u32,
+        now: Millis,
+    ) -> Result<()> {
+        self.write(move |db| {
+            touch(db, now)?;
+            let whose = Whose { tenant: &tenant, user: Some(&name) };
+            Ok(audit::append(db, now, whose, &Fact::SignInFailed { person: &name, from, unrecorded })?)
         })
         .await
     }
@@ -233,7 +252,7 @@ impl Store {
         &self,
         before: Digest,
         (kept, password): (String, String),
-        browser: Digest,
+        (browser, from): (Digest, Option<IpAddr>),
         now: Millis,
     ) -> Result<Option<Person>> {
         self.write(move |db| {
@@ -247,6 +266,8 @@ impl Store {
             touch(db, now)?;
             choose(db, &tenant, &name, &password)?;
             enter(db, &tenant, &name, browser, now)?;
+            let whose = Whose { tenant: &tenant, user: Some(&name) };
+            audit::append(db, now, whose, &Fact::Password { person: &name, from })?;
             Ok(session(db, browser, now)?.map(|known| known.person))
         })
         .await
@@ -269,10 +290,19 @@ impl Store {
     }
 
     /// Signs a browser out.
-    pub(crate) async fn sign_out(&self, browser: Digest) -> Result<()> {
+    pub(crate) async fn sign_out(
+        &self,
+        (browser, from): (Digest, Option<IpAddr>),
+        now: Millis,
+    ) -> Result<()> {
         self.write(move |db| {
-            db.prepare_cached("DELETE FROM session WHERE digest = ?1")?.execute([browser.0])?;
-            Ok(())
+            let sql = "DELETE FROM session WHERE digest = ?1 RETURNING tenant, name";
+            let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+            let deleted = db.prepare_cached(sql)?.query_row([browser.0], read).optional()?;
+            let Some((tenant, name)) = deleted else { return Ok(()) };
+            touch(db, now)?;
+            let whose = Whose { tenant: &tenant, user: Some(&name) };
+            Ok(audit::append(db, now, whose, &Fact::SignOut { person: &name, from })?)
         })
         .await
     }
@@ -395,7 +425,7 @@ impl Store {
                        WHERE t.id = ?1 AND t.digest = ?2 AND t.expires_ms > ?3";
             let found = db.prepare_cached(sql)?.query_row(params![id, secret.0, now], |row| {
                 let given = roles(row, 2)?;
-                let roles = roles(row, 3)?.intersection(&given).copied().collect();
+                let roles = givable(&roles(row, 3)?).intersection(&given).copied().collect();
                 let person = Person { tenant: row.get(0)?, name: row.get(1)?, roles, through: id.to_owned() };
                 Ok(LetIn { person, used_ms: row.get(4)? })
             });

@@ -3,7 +3,8 @@
 use crate::moment::{Moment, reach};
 use crate::refusals::{Error, Result};
 use rusqlite::Connection;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::sync::{oneshot, watch};
 
 /// How many writes share a commit at most.
@@ -12,12 +13,15 @@ const BATCH_MAX: usize = 64;
 /// The way to the writing thread. The thread ends, and closes its connection, when this is dropped.
 pub struct Writer {
     commits: watch::Receiver<u64>,
+    is_well: Arc<AtomicBool>,
     queue: Option<mpsc::Sender<Box<dyn Work>>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A write on its way, whatever it returns.
 trait Work: Send {
+    /// Whether there is something in it that others look for.
+    fn is_news(&self) -> bool;
     /// Writes inside its savepoint. Gives what went wrong.
     fn run(&mut self, db: &Connection) -> Option<&Error>;
     /// Tells whoever waits. `failed` is why the commit failed, if it did.
@@ -25,12 +29,17 @@ trait Work: Send {
 }
 
 struct Write<T, F> {
+    is_news: bool,
     write: Option<F>,
     result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Write<T, F> {
+    fn is_news(&self) -> bool {
+        self.is_news
+    }
+
     fn run(&mut self, db: &Connection) -> Option<&Error> {
         let write = self.write.take().expect("a write runs once");
         self.result.insert(write(db)).as_ref().err()
@@ -51,13 +60,16 @@ impl Writer {
     pub fn start(db: Connection) -> std::io::Result<Writer> {
         let (queue, works) = mpsc::channel();
         let (count, commits) = watch::channel(0);
-        let thread =
-            std::thread::Builder::new().name("store".into()).spawn(move || work(&db, &works, &count))?;
-        Ok(Writer { commits, queue: Some(queue), thread: Some(thread) })
+        let is_well = Arc::new(AtomicBool::new(true));
+        let well = is_well.clone();
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || work(&db, &works, &count, &well))?;
+        Ok(Writer { commits, is_well, queue: Some(queue), thread: Some(thread) })
     }
 
-    /// How many transactions have been committed. Each is one sync of the log; writing the log back to the database is another now
-    /// and then.
+    /// How many transactions have been committed, but those of [`Writer::probe`] alone. Each is one sync of the log; writing the log
+    /// back to the database is another now and then.
     pub fn commits(&self) -> u64 {
         *self.commits.borrow()
     }
@@ -67,12 +79,30 @@ impl Writer {
         self.commits.clone()
     }
 
+    /// Whether the last commit reached the disk, or there was none yet.
+    pub fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
+    }
+
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.put(true, write).await
+    }
+
+    /// Writes what nobody looks for, to see whether it can be written.
+    pub async fn probe(&self, write: impl FnOnce(&Connection) -> Result<()> + Send + 'static) -> Result<()> {
+        self.put(false, write).await
+    }
+
+    async fn put<T: Send + 'static>(
+        &self,
+        is_news: bool,
+        write: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let work = Write { write: Some(write), result: None, reply };
+        let work = Write { is_news, write: Some(write), result: None, reply };
         let stopped = || {
             anyhow::anyhow!(
                 "the store has stopped after a failed commit; restart to go on from what is on disk"
@@ -93,7 +123,12 @@ impl Drop for Writer {
     }
 }
 
-fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &watch::Sender<u64>) {
+fn work(
+    db: &Connection,
+    works: &mpsc::Receiver<Box<dyn Work>>,
+    commits: &watch::Sender<u64>,
+    is_well: &AtomicBool,
+) {
     while let Ok(first) = works.recv() {
         let batch: Vec<_> = std::iter::once(first).chain(works.try_iter().take(BATCH_MAX - 1)).collect();
         // Another process may hold the database for longer than we wait. Nothing is wrong with it then.
@@ -121,10 +156,14 @@ fn work(db: &Connection, works: &mpsc::Receiver<Box<dyn Work>>, commits: &watch:
         })();
         let Err(Undone { why, is_full }) = ended else {
             reach(Moment::BatchCommitted);
-            commits.send_modify(|count| *count += 1);
+            is_well.store(true, Ordering::Relaxed);
+            if batch.iter().any(|work| work.is_news()) {
+                commits.send_modify(|count| *count += 1);
+            }
             batch.into_iter().for_each(|work| work.finish(None));
             continue;
         };
+        is_well.store(false, Ordering::Relaxed);
         let why = match is_full {
             true => format!("nothing was written, the disk of the data folder is full: {why}"),
             false => format!("the commit failed: {why}"),

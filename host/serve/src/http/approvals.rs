@@ -26,6 +26,7 @@ pub struct Filter {
     /// Those behind the one of this id: `next` of the part before.
     before: Option<String>,
     /// At most so many, 1 to 999; 100 where it is left out.
+    #[schemars(range(min = 1, max = 999))]
     limit: Option<u32>,
 }
 

@@ -171,6 +171,7 @@ pub fn listed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(from: D) -> R
 #[serde(default, deny_unknown_fields)]
 pub struct Waiting {
     /// How long to wait for the run to come to an end or to a person, 0 to 60 seconds.
+    #[schemars(range(min = 0, max = 60))]
     pub wait: u32,
 }
 

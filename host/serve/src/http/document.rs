@@ -5,6 +5,7 @@ use super::asked::{At, Named};
 use super::problems::{Refused, status_of, title};
 use super::table::{ALWAYS, Content, Needs, Route, routes};
 use crate::view::ProblemDocument;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -15,6 +16,7 @@ use countersign::refusals::{Code, Problem};
 use maud::{DOCTYPE, Markup, html};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::ReplaceBoolSchemas;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -31,8 +33,12 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refused>
     if *app.closing.borrow() {
         return Err(Problem::new(Code::ShuttingDown, "the server is going down").into());
     }
-    // One read of the database: without it, nothing can be answered.
+    // One read of the database, and one commit: without either, nothing can be answered or decided.
     app.host.audit_head(TENANT)?;
+    if app.host.ready().await.is_err() {
+        let problem = Problem::new(Code::Busy, "nothing can be written to the data folder");
+        return Err(problem.hint("its operator finds why in the log; `countersign doctor` says more").into());
+    }
     Ok("ready\n")
 }
 
@@ -60,8 +66,12 @@ pub async fn openapi() -> impl IntoResponse {
 }
 
 fn build(routes: &[Route]) -> Value {
+    // What may be anything is `{}`, and not `true`: programs that write clients know the one and not the other.
+    let mut no_bools = ReplaceBoolSchemas::default();
+    no_bools.skip_additional_properties = true;
     let mut schemas = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(no_bools)
         .into_generator();
     let problem = schemas.subschema_for::<ProblemDocument>();
     let mut paths = Map::new();
@@ -91,7 +101,7 @@ fn build(routes: &[Route]) -> Value {
 }
 
 fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Value) -> Value {
-    let mut operation = json!({ "summary": route.about, "operationId": name(route) });
+    let mut operation = json!({ "summary": route.about, "operationId": name(route), "tags": [tag(route)] });
     let about = roles(route.needs);
     if let Some(about) = about {
         operation["description"] = json!(about);
@@ -106,7 +116,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Value) -> V
         let schema = written(write).to_value();
         let required: Vec<_> = schema["required"].as_array().into_iter().flatten().collect();
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-            let mut schema = schema.clone();
+            let mut schema = in_query(schema.clone());
             let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
             parameters.push(json!({
                 "name": name, "in": "query", "required": required.contains(&&json!(name)),
@@ -160,6 +170,40 @@ fn written(write: super::table::Write) -> schemars::Schema {
     write(&mut inline.into_generator())
 }
 
+/// The schema of a value in a query: what is left out there has no other way to be null, and a default that is none is no default.
+fn in_query(mut schema: Value) -> Value {
+    let is_null =
+        |value: &Value| value.is_null() || *value == json!("null") || *value == json!({ "type": "null" });
+    if !matches!(schema["default"], Value::Bool(_) | Value::Number(_) | Value::String(_)) {
+        schema.as_object_mut().map(|schema| schema.remove("default"));
+    }
+    for list in ["type", "enum", "anyOf"] {
+        if let Some(values) = schema[list].as_array_mut() {
+            values.retain(|value| !is_null(value));
+        }
+    }
+    if let Some([one]) = schema["type"].as_array().map(Vec::as_slice) {
+        schema["type"] = one.clone();
+    }
+    // Indexing for reading puts nothing there; what was not there is not to be null.
+    if let Some(fields) = schema.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    match schema["anyOf"].as_array().map(Vec::as_slice) {
+        Some([one]) => one.clone(),
+        _ => schema,
+    }
+}
+
+/// What a route is about, for programs that write clients: the first word of its path.
+fn tag(route: &Route) -> &'static str {
+    let mut words = route.path.split('/').filter(|word| !word.is_empty());
+    match words.next() {
+        Some("v1") => words.next().unwrap_or_default(),
+        _ => "server",
+    }
+}
+
 /// Whether what was made has a place of its own.
 fn has_place(route: &Route) -> bool {
     matches!(route.path, "/v1/agents" | "/v1/intents" | "/v1/intents/{id}/retry")
@@ -178,6 +222,13 @@ pub fn refusals(route: &Route) -> BTreeMap<u16, BTreeSet<Code>> {
     for code in codes {
         by_status.entry(status_of(code).as_u16()).or_default().insert(code);
     }
+    // What HTTP itself has a status for: a body of another type, and a request for another name.
+    if route.body.is_some() {
+        by_status.entry(415).or_default().insert(Code::InvalidParameter);
+    }
+    if route.is_guarded() {
+        by_status.entry(421).or_default().insert(Code::ForgedRequest);
+    }
     by_status
 }
 
@@ -185,7 +236,12 @@ fn contents(content: Content, schemas: &mut SchemaGenerator) -> Value {
     match content {
         Content::Empty => json!({}),
         Content::Json(write) => json!({ "application/json": { "schema": write(schemas) } }),
-        Content::Other(kind) => json!({ kind: {} }),
+        // Bytes; and JSON and text as text, which is all that is said of them.
+        Content::Other(kind @ "application/wasm") => {
+            json!({ kind: { "schema": { "type": "string", "format": "binary" } } })
+        }
+        Content::Other(kind @ "application/json") => json!({ kind: { "schema": { "type": "object" } } }),
+        Content::Other(kind) => json!({ kind: { "schema": { "type": "string" } } }),
     }
 }
 
@@ -217,7 +273,7 @@ fn roles(needs: Needs) -> Option<String> {
 }
 
 /// A page with nothing in it but text.
-fn text_page(title: &str, content: Markup) -> Response {
+fn text(title: &str, content: Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -230,16 +286,26 @@ fn text_page(title: &str, content: Markup) -> Response {
             body { main { (content) } }
         }
     };
-    let mut response = Html(page.into_string()).into_response();
+    page.into_string()
+}
+
+fn text_page(page: impl Into<Body>) -> Response {
+    let mut response = Html(page.into()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_POLICY));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
+/// Drawn once: however many strangers take it slowly, it is in memory once.
 pub async fn page() -> Response {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    text_page(TEXT.get_or_init(drawn).as_str())
+}
+
+fn drawn() -> String {
     let routes = routes();
-    text_page(
+    text(
         "HTTP API",
         html! {
             h1 { "HTTP API" }
@@ -313,7 +379,7 @@ pub async fn refusal(Named(name): Named) -> Result<Response, Refused> {
         Problem::new(Code::UnknownId, format!("there is no code {}", short(&name, 60)))
             .hint("/docs lists all there are")
     })?;
-    Ok(text_page(code.name(), explained(code)))
+    Ok(text_page(text(code.name(), explained(code))))
 }
 
 /// The page of a code. It is our own text: headings, paragraphs, lists and words in code, and no more of Markdown than that.

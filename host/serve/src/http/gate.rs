@@ -5,7 +5,8 @@ use super::problems::Refused;
 use super::{App, table};
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use countersign::people::throttle::Left;
@@ -114,6 +115,7 @@ async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
         ms = began.elapsed().as_millis() as u64,
         request = id,
         who = trace.who.get().map_or("-", String::as_str),
+        from = %client.0.to_canonical(),
         "answered"
     );
     response
@@ -129,7 +131,7 @@ fn admit(app: &App, route: Option<&str>, request: &Request) -> Result<(), Refuse
     if matches!(route, Some("/healthz" | "/readyz")) {
         return Ok(());
     }
-    named(&app.site.names, &app.site.origin, request.headers(), request.uri())?;
+    named(&app.site.names, &app.site.origin, request.version(), request.headers(), request.uri())?;
     if *app.closing.borrow() {
         let problem = Problem::new(Code::ShuttingDown, "the server is going down")
             .hint("try again when it is up; what was accepted goes on then");
@@ -139,17 +141,28 @@ fn admit(app: &App, route: Option<&str>, request: &Request) -> Result<(), Refuse
 }
 
 /// Asks whether the request is for a name of ours. A page of another site whose name has been made to lead here sends that name,
-/// and would be believed to be ours by the browser.
-fn named(names: &[String], origin: &str, headers: &HeaderMap, uri: &Uri) -> Result<(), Refused> {
+/// and would be believed to be ours by the browser. In HTTP/2 the name is the authority of the address, and `Host` need not be there
+/// (RFC 9113, 8.3.1); wherever both are, both must be ours.
+fn named(
+    names: &[String],
+    origin: &str,
+    version: Version,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<(), Refused> {
+    let authority = uri.authority().map(Authority::as_str);
     let mut hosts = headers.get_all(header::HOST).iter();
-    let (host, second) = (hosts.next(), hosts.next());
-    let host = host.and_then(|host| host.to_str().ok()).filter(|host| host.len() <= NAME_BYTES_MAX);
-    let (Some(host), None) = (host, second) else {
+    let given = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        (None, _) if version == Version::HTTP_2 => authority,
+        _ => None,
+    };
+    let Some(host) = given.filter(|host| host.len() <= NAME_BYTES_MAX) else {
         let problem = Problem::new(Code::InvalidParameter, "one header Host is expected");
         return Err(problem.hint(format!("this is {origin}")).into());
     };
     let is_ours = |name: &str| names.contains(&name.to_ascii_lowercase());
-    if is_ours(host) && uri.authority().is_none_or(|authority| is_ours(authority.as_str())) {
+    if is_ours(host) && authority.is_none_or(is_ours) {
         return Ok(());
     }
     let problem = Problem::new(Code::ForgedRequest, format!("this is not {}", short(host, 100)))

@@ -24,6 +24,7 @@ pub struct Filter {
     /// Those behind the one of this id: `next` of the part before.
     before: Option<String>,
     /// At most so many, 1 to 999; 100 where it is left out.
+    #[schemars(range(min = 1, max = 999))]
     limit: Option<u32>,
 }
 
@@ -69,6 +70,7 @@ pub struct Mailbox {
     /// Only later than this: RFC 3339, or a date.
     after: Option<String>,
     /// At most so many, 1 to 1000; 20 where it is left out.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use countersign::clock::rfc3339;
 use countersign::desk::Desk;
+use countersign::people::Deed;
 use countersign::refusals::{Code, Problem};
 use std::sync::Arc;
 
@@ -60,8 +61,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-pub async fn me(At(desk): At) -> Json<Me> {
-    Json(Me::of(desk.person()))
+pub async fn me(At(desk): At) -> Result<Json<Me>, Refused> {
+    desk.ask(Deed::KeepTokens)?;
+    Ok(Json(Me::of(desk.person())))
 }
 
 pub async fn list(At(desk): At) -> Result<Json<People>, Refused> {

@@ -147,8 +147,8 @@ pub const ALWAYS: &[Code] = &[
 /// Everything that can be asked for by programs, in the order the document has it.
 pub fn routes() -> Vec<Route> {
     use Deed::{
-        Audit, CancelAny, Decide, Grant, Invoke, LookAtAgents, LookAtOwn, ManageAgents, ManagePeople,
-        Measure, RevokeAny,
+        Audit, CancelAny, Decide, Grant, Invoke, KeepTokens, LookAtAgents, LookAtOwn, ManageAgents,
+        ManagePeople, Measure, RevokeAny,
     };
     let get = Method::GET;
     let post = Method::POST;
@@ -222,7 +222,8 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/v1/intents", "List intents, newest first", intents::list)
             .needs(LookAtOwn)
             .query::<intents::Filter>()
-            .gives::<view::Intents>(200),
+            .gives::<view::Intents>(200)
+            .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/intents/{id}", "Show an intent: state, timeline, card, log", intents::show)
             .needs(LookAtOwn)
             .waits()
@@ -267,7 +268,8 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/v1/approvals", "List approvals, newest first", approvals::list)
             .needs(LookAtOwn)
             .query::<approvals::Filter>()
-            .gives::<view::Approvals>(200),
+            .gives::<view::Approvals>(200)
+            .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/approvals/{id}", "Show what would leave, and its digest", approvals::show)
             .needs(LookAtOwn)
             .gives::<view::Approval>(200)
@@ -321,7 +323,8 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/v1/outbox", "List signed messages, newest first", outbox::list)
             .needs(LookAtOwn)
             .query::<outbox::Filter>()
-            .gives::<view::OutboxMessages>(200),
+            .gives::<view::OutboxMessages>(200)
+            .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/outbox/{id}", "Show a signed message", outbox::show)
             .needs(LookAtOwn)
             .gives::<view::OutboxMessage>(200)
@@ -373,7 +376,9 @@ pub fn routes() -> Vec<Route> {
         )
         .needs(Invoke)
         .gives::<view::Sent>(200),
-        Route::new(on(&get), "/v1/me", "Who the token speaks for", people::me).gives::<view::Me>(200),
+        Route::new(on(&get), "/v1/me", "Who the token speaks for", people::me)
+            .needs(KeepTokens)
+            .gives::<view::Me>(200),
         Route::new(on(&get), "/v1/people", "List everybody who may sign in", people::list)
             .needs(ManagePeople)
             .gives::<view::People>(200),
@@ -406,19 +411,22 @@ pub fn routes() -> Vec<Route> {
         .gives::<view::Invited>(200)
         .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/tokens", "List one's own tokens", people::tokens)
+            .needs(KeepTokens)
             .gives::<view::Tokens>(200),
         Route::new(on(&post), "/v1/tokens", "Make a token, shown this once", people::make_token)
+            .needs(KeepTokens)
             .body::<view::MakeToken>(BODY_BYTES_MAX)
             .gives::<view::TokenMade>(201)
             .refuses(&[Code::Forbidden, Code::RequestTooLarge]),
         Route::new(on(&delete), "/v1/tokens/{id}", "Revoke one of one's own tokens", people::revoke_token)
+            .needs(KeepTokens)
             .gives::<view::Removed>(200)
             .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/healthz", "Whether the server runs", document::healthy)
             .answers(200, Content::Other("text/plain")),
         Route::new(on(&get), "/readyz", "Whether the server takes requests", document::ready)
             .answers(200, Content::Other("text/plain"))
-            .refuses(&[Code::ShuttingDown, Code::HostFault]),
+            .refuses(&[Code::ShuttingDown, Code::Busy, Code::HostFault]),
         Route::new(
             on(&get),
             "/metrics",

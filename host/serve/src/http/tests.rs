@@ -347,7 +347,8 @@ async fn the_picture_of_roles_and_routes_is_the_committed_one() {
     for role in Role::ALL {
         tokens.push((role, house.token("main", role.name(), &[role]).await));
     }
-    let mut picture = String::from("Who may ask for what: o operator, a approver, i invoker, u auditor\n\n");
+    let mut picture =
+        String::from("Who may ask for what: o operator, a approver, i invoker, u auditor, m metrics\n\n");
     for route in routes().iter().filter(|route| route.is_guarded()) {
         let allowed: BTreeSet<Role> = match route.needs {
             Needs::Nothing => continue,
@@ -358,7 +359,7 @@ async fn the_picture_of_roles_and_routes_is_the_committed_one() {
         let (path, body) = minimal(route.path, &route.method);
         let is_own = route.path == "/v1/agents/{id}/grants" && route.method == Method::DELETE;
         let mut row = String::new();
-        for ((role, token), sign) in tokens.iter().zip("oaiu".chars()) {
+        for ((role, token), sign) in tokens.iter().zip("oaium".chars()) {
             let told = match (route.method.as_str(), route.path) {
                 ("POST", "/v1/agents") => {
                     let request =
@@ -380,7 +381,7 @@ async fn the_picture_of_roles_and_routes_is_the_committed_one() {
         if is_own {
             let others = format!("{path}&user=somebody");
             let mut row = String::new();
-            for ((_, token), sign) in tokens.iter().zip("oaiu".chars()) {
+            for ((_, token), sign) in tokens.iter().zip("oaium".chars()) {
                 let told = house.ask("DELETE", &others, token, Value::Null).await;
                 row.push(if told.status == StatusCode::FORBIDDEN { '-' } else { sign });
             }
@@ -638,7 +639,8 @@ async fn only_a_token_that_is_good_says_who_asks() {
     );
 
     let invited = house.app.host.invite("main", "ada", None, "test").await.unwrap();
-    let session = house.app.host.join(invited.secret.text(), "correct horse battery").await.unwrap().secret;
+    let session =
+        house.app.host.join(None, invited.secret.text(), "correct horse battery").await.unwrap().secret;
     let with = async |name: &str, value: &str| {
         house.send(asking("GET", "/v1/me", "").header(name, value).body(Body::empty()).unwrap()).await
     };
@@ -770,14 +772,34 @@ async fn an_intent_is_followed_to_its_end_and_on_from_where_one_was() {
     let calls: Vec<_> = events.iter().filter(|(kind, ..)| kind == "call").collect();
     let names: Vec<_> =
         calls.iter().map(|(_, id, call)| (id.as_str(), call["call"].as_str().unwrap())).collect();
-    assert_eq!(names, [("1", "approval.request"), ("2", "messages.send")]);
+    let calls_told: Vec<_> = names.iter().map(|(id, _)| id.split('.').next().unwrap()).collect();
+    assert_eq!(calls_told, ["1", "2"]);
+    assert_eq!(
+        names.iter().map(|(_, name)| *name).collect::<Vec<_>>(),
+        ["approval.request", "messages.send"]
+    );
+    let ids: BTreeSet<_> = events.iter().map(|(_, id, _)| id.as_str()).collect();
+    assert_eq!(ids.len(), events.len(), "no two events have one id: {events:?}");
     let (kind, id, last) = events.last().unwrap();
-    assert_eq!((kind.as_str(), id.as_str(), &last["status"]), ("status", "2", &json!("done")));
+    assert_eq!((kind.as_str(), &last["status"]), ("status", &json!("done")));
+    assert!(id.ends_with(".end"), "{id}");
 
-    let on = heard(&house, &path, &token, Some("1")).await;
-    let kinds: Vec<_> = on.iter().map(|(kind, id, _)| (kind.as_str(), id.as_str())).collect();
-    assert_eq!(kinds, [("call", "2"), ("status", "2")]);
-    let ended = asking("GET", &path, &token).header("last-event-id", "2").body(Body::empty()).unwrap();
+    // Whoever heard the first call goes on behind it, and hears no id again but greater ones.
+    let on = heard(&house, &path, &token, Some(names[0].0)).await;
+    let told: Vec<_> =
+        on.iter().map(|(kind, id, _)| (kind.as_str(), id.split('.').next().unwrap())).collect();
+    assert_eq!(told, [("call", "2"), ("status", "2")]);
+    // Whoever heard the last call, or how the run waited, has not heard the end.
+    for heard_last in [names[1].0, "2.7"] {
+        let on = heard(&house, &path, &token, Some(heard_last)).await;
+        assert_eq!(on.iter().map(|(kind, ..)| kind.as_str()).collect::<Vec<_>>(), ["status"], "{heard_last}");
+        assert!(on[0].1 != heard_last && on[0].1.ends_with(".end"), "{}", on[0].1);
+    }
+    // What is no id of ours begins anew.
+    for odd in ["", "x", "2", "-1.0", "99999999999999999999.0"] {
+        assert_eq!(heard(&house, &path, &token, Some(odd)).await.len(), 3, "{odd}");
+    }
+    let ended = asking("GET", &path, &token).header("last-event-id", id).body(Body::empty()).unwrap();
     house.send(ended).await.is(204);
 }
 

@@ -11,8 +11,8 @@ use crate::view::Failure;
 use crate::work::finish;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, Path, Request, State};
-use axum::http::{Extensions, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect};
 use countersign::agent::manifest::MANIFEST_BYTES_MAX;
 use countersign::agent::package::COMPONENT_BYTES_MAX;
 use countersign::approval::{Action, Verdict};
@@ -21,6 +21,7 @@ use countersign::clock::rfc3339;
 use countersign::desk::Desk;
 use countersign::digest::Digest;
 use countersign::host::{Edit, Install, Order, Signed};
+use countersign::people::throttle::Tried;
 use countersign::people::{Deed, Role, TENANT};
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Error, Problem, Result};
@@ -53,10 +54,11 @@ pub async fn decline(State(inbox): State<Arc<Inbox>>, Path(id): Path<String>, po
 
 async fn decide(inbox: Arc<Inbox>, id: String, posted: Posted, verdict: Verdict) -> Answer {
     let Posted { session, fields } = posted;
-    let (shown, note) = (digest(fields.get("digest"))?, note(&fields));
-    let (desk, host, name) = (session.desk.clone(), inbox.clone(), id.clone());
+    let note = note(&fields);
+    let shown = digest(fields.get("digest")).map_err(|error| Refused::from(error).keeping(&fields))?;
+    let (desk, host, name, said) = (session.desk.clone(), inbox.clone(), id.clone(), note.clone());
     let decided = finish(async move {
-        let head = desk.decide(&name, verdict, shown, note).await?;
+        let head = desk.decide(&name, verdict, shown, said).await?;
         let place = desk.decided(&name)?;
         (host.drive)(place).await;
         Ok(head)
@@ -68,14 +70,23 @@ async fn decide(inbox: Arc<Inbox>, id: String, posted: Posted, verdict: Verdict)
             let proof = session.viewer.seal.proof(&look::decided(&id), &head);
             to(&format!("/approvals/{}?head={head}&proof={proof}", text::part(&id)))
         }
-        Err(error) => approval_again(&session, &id, error.into(), None),
+        Err(error) => {
+            let typed = look::Typed { edit: None, note: note.as_deref().unwrap_or_default() };
+            approval_again(&session, &id, error.into(), typed, &fields)
+        }
     }
 }
 
-fn approval_again(session: &Session, id: &str, refused: Refused, typed: Option<&Edit>) -> Answer {
+fn approval_again(
+    session: &Session,
+    id: &str,
+    refused: Refused,
+    typed: look::Typed<'_>,
+    fields: &Fields,
+) -> Answer {
     // What nobody may see is not found, whatever was to be done with it.
-    let drawn = look::approval_page(session, id, Some(&refused), typed, None)?;
-    again(&refused, session, drawn)
+    let drawn = look::approval_page(session, id, Some(&refused), typed, None);
+    again(&refused, session, drawn.map_err(|error| Refused::from(error).keeping(fields))?)
 }
 
 fn note(fields: &Fields) -> Option<String> {
@@ -95,17 +106,17 @@ pub async fn decline_several(State(inbox): State<Arc<Inbox>>, posted: Posted) ->
     let mut picked = Vec::new();
     for pick in fields.all("approval") {
         let parts: Vec<_> = pick.split(' ').collect();
-        let [id, digest, proof] = parts[..] else { return Err(unproven()) };
+        let [id, digest, proof] = parts[..] else { return Err(unproven().keeping(&fields)) };
         if !session.viewer.seal.fits(&format!("/approvals/{id}/decline"), digest, proof) {
-            return Err(unproven());
+            return Err(unproven().keeping(&fields));
         }
         picked.push((id.to_owned(), self::digest(digest)?));
     }
-    let (desk, host) = (session.desk.clone(), inbox.clone());
+    let (desk, host, said) = (session.desk.clone(), inbox.clone(), note.clone());
     let failed = finish(async move {
         let mut failed = Vec::new();
         for (id, shown) in picked {
-            match desk.decide(&id, Verdict::Decline, shown, note.clone()).await {
+            match desk.decide(&id, Verdict::Decline, shown, said.clone()).await {
                 // Nobody waits for so many.
                 Ok(_) => drop((host.drive)(desk.decided(&id)?)),
                 Err(error) => failed.push((id, error)),
@@ -121,7 +132,8 @@ pub async fn decline_several(State(inbox): State<Arc<Inbox>>, posted: Posted) ->
         .into_iter()
         .map(|(id, error)| (id, Refused::from(error).said().1.clone()))
         .collect::<Vec<(String, Failure)>>();
-    let drawn = look::approvals_page(&session, true, None, &failed)?;
+    let note = note.unwrap_or_default();
+    let drawn = look::approvals_page(&session, true, None, &failed, &note)?;
     Ok(page(StatusCode::CONFLICT, drawn, Some(&session.viewer)))
 }
 
@@ -131,8 +143,9 @@ fn unproven() -> Refused {
 
 pub async fn edit(Path(id): Path<String>, posted: Posted) -> Answer {
     let Posted { session, fields } = posted;
-    let shown = digest(fields.get("digest"))?;
-    let stored = session.desk.approval(&id)?;
+    let lost = |error: Error| Refused::from(error).keeping(&fields);
+    let shown = digest(fields.get("digest")).map_err(lost)?;
+    let stored = session.desk.approval(&id).map_err(lost)?;
     let edit = match stored.approval.leaving() {
         Some(action) => edited(action, &fields),
         None => Edit::default(),
@@ -149,7 +162,10 @@ pub async fn edit(Path(id): Path<String>, posted: Posted) -> Answer {
     .await;
     match changed {
         Ok(_) => to(&format!("/approvals/{}", text::part(&id))),
-        Err(error) => approval_again(&session, &id, error.into(), Some(&edit)),
+        Err(error) => {
+            let typed = look::Typed { edit: Some(&edit), note: "" };
+            approval_again(&session, &id, error.into(), typed, &fields)
+        }
     }
 }
 
@@ -169,11 +185,11 @@ fn edited(action: &Action, fields: &Fields) -> Edit {
 }
 
 pub async fn take_back(Path(id): Path<String>, posted: Posted) -> Answer {
-    let session = posted.session;
+    let Posted { session, fields } = posted;
     let (desk, name) = (session.desk.clone(), id.clone());
     match finish(async move { desk.take_back(&name).await }).await {
         Ok(_) => to(&format!("/approvals/{}", text::part(&id))),
-        Err(error) => approval_again(&session, &id, error.into(), None),
+        Err(error) => approval_again(&session, &id, error.into(), look::Typed::default(), &fields),
     }
 }
 
@@ -182,7 +198,8 @@ pub async fn take_back(Path(id): Path<String>, posted: Posted) -> Answer {
 pub async fn submit(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
     let Posted { session, fields } = posted;
     let (agent, action) = (fields.get("agent"), fields.get("action"));
-    let manifest = session.desk.agent(agent)?.installed.manifest;
+    let manifest = session.desk.agent(agent).map_err(|error| Refused::from(error).keeping(&fields))?;
+    let manifest = manifest.installed.manifest;
     let listed = manifest.intents.iter().flatten().find(|intent| intent.action == action);
     let schema = listed.and_then(|intent| intent.parameters.as_ref());
     let typed: parameters::Typed = fields.0.iter().cloned().collect();
@@ -537,16 +554,18 @@ pub async fn change_password(State(inbox): State<Arc<Inbox>>, seen: Extensions, 
         Err(error) => return people_again(&session, error),
     };
     let person = &session.viewer.person;
-    let trying = match Try::begin(&inbox, &seen, &person.tenant, &person.name) {
+    let from = (inbox.client)(&seen);
+    let browser = Some(Digest::of(secret.as_bytes()));
+    let trying = match Try::begin(&inbox, from, browser, &person.tenant, &person.name) {
         Ok(trying) => trying,
         Err(waits) => return people_again(&session, waits.problem().into()),
     };
     let changed =
-        finish(async move { host.change_password(&secret, fields.get("old"), &password).await }).await;
+        finish(async move { host.change_password(from, &secret, fields.get("old"), &password).await }).await;
     match changed {
         Ok(signed) => {
             trying.succeeded();
-            Ok(signed_in(&inbox, &signed, "/people"))
+            signed_in(&inbox, &signed, "/people")
         }
         // The session is good; what was typed is not.
         Err(Error::Refused(Problem { code: Code::Unauthenticated, message, hint })) => {
@@ -558,18 +577,22 @@ pub async fn change_password(State(inbox): State<Arc<Inbox>>, seen: Extensions, 
 
 // Getting in and out
 
-/// Leads on with the session that has begun.
-fn signed_in(inbox: &Inbox, signed: &Signed, to: &str) -> Response {
+/// Leads on with the session that has begun, in a browser that is known from now on.
+fn signed_in(inbox: &Inbox, signed: &Signed, to: &str) -> Answer {
     let mut response = Redirect::to(to).into_response();
-    let cookie = cookie::keep(signed.secret.text(), inbox.site.secure);
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
-    response
+    let (headers, secure) = (response.headers_mut(), inbox.site.secure);
+    headers.append(header::SET_COOKIE, cookie::SESSION.keep(signed.secret.text(), secure));
+    if let Some(mark) = inbox.host.browser_mark(&signed.person.tenant, &signed.person.name)? {
+        headers.append(header::SET_COOKIE, cookie::MARK.keep(&mark, secure));
+    }
+    Ok(response)
 }
 
 /// One try at a password, which has failed until it is said to have succeeded.
 struct Try<'a> {
     inbox: &'a Inbox,
     from: IpAddr,
+    browser: Option<Digest>,
     tenant: String,
     name: String,
 }
@@ -588,31 +611,47 @@ impl Waits {
 impl Try<'_> {
     fn begin<'a>(
         inbox: &'a Inbox,
-        seen: &Extensions,
+        from: Option<IpAddr>,
+        browser: Option<Digest>,
         tenant: &str,
         name: &str,
     ) -> std::result::Result<Try<'a>, Waits> {
-        let from = (inbox.client)(seen).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let from = from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let trying = Try { inbox, from, browser, tenant: tenant.to_owned(), name: name.to_owned() };
         let mut throttle = inbox.throttle.lock().expect("no holder panics");
-        throttle.begin(from, tenant, name, inbox.host.clock().now()).map_err(Waits)?;
-        Ok(Try { inbox, from, tenant: tenant.to_owned(), name: name.to_owned() })
+        throttle.begin(trying.tried(), inbox.host.clock().now()).map_err(Waits)?;
+        drop(throttle);
+        Ok(trying)
+    }
+
+    fn tried(&self) -> Tried<'_> {
+        Tried { from: self.from, browser: self.browser, tenant: &self.tenant, name: &self.name }
     }
 
     fn succeeded(self) {
-        self.inbox.throttle.lock().expect("no holder panics").succeeded(self.from, &self.tenant, &self.name);
+        self.inbox.throttle.lock().expect("no holder panics").succeeded(self.tried());
     }
 }
 
-pub async fn sign_in(State(inbox): State<Arc<Inbox>>, seen: Extensions, fields: Fields) -> Answer {
+pub async fn sign_in(
+    State(inbox): State<Arc<Inbox>>,
+    seen: Extensions,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
     let next = Some(fields.get("next")).filter(|next| gate::is_path(next)).unwrap_or_default();
     let typed = fields.get("name").trim();
-    // No name has a slash: whoever belongs to another tenant types it before.
-    let (tenant, name) = typed.split_once('/').unwrap_or((TENANT, typed));
-    let trying = Try::begin(&inbox, &seen, tenant, name);
+    let (tenant, name) = in_full(typed);
+    let from = (inbox.client)(&seen);
+    let browser = match cookie::MARK.read(&headers, inbox.site.secure) {
+        Some(mark) => inbox.host.knows_browser(tenant, name, mark)?,
+        None => None,
+    };
+    let trying = Try::begin(&inbox, from, browser, tenant, name);
     let waits = trying.as_ref().err().copied();
     let signed = match trying {
         Err(waits) => Err(waits.problem().into()),
-        Ok(trying) => match inbox.host.sign_in(tenant, name, fields.get("password")).await {
+        Ok(trying) => match inbox.host.sign_in(from, tenant, name, fields.get("password")).await {
             Ok(signed) => {
                 trying.succeeded();
                 Ok(signed)
@@ -621,7 +660,7 @@ pub async fn sign_in(State(inbox): State<Arc<Inbox>>, seen: Extensions, fields: 
         },
     };
     match signed {
-        Ok(signed) => Ok(signed_in(&inbox, &signed, if next.is_empty() { "/approvals" } else { next })),
+        Ok(signed) => signed_in(&inbox, &signed, if next.is_empty() { "/approvals" } else { next }),
         Err(error) => {
             let refused = Refused::from(error);
             let drawn = entrance::SignIn { next, left: false, name: typed, failed: Some(refused.said()) };
@@ -634,24 +673,34 @@ pub async fn sign_in(State(inbox): State<Arc<Inbox>>, seen: Extensions, fields: 
     }
 }
 
-pub async fn sign_out(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
-    inbox.host.sign_out(&posted.session.secret).await?;
+/// Whose name was typed: no name has a slash, and whoever belongs to another tenant than the first types it before.
+fn in_full(typed: &str) -> (&str, &str) {
+    typed.split_once('/').unwrap_or((TENANT, typed))
+}
+
+pub async fn sign_out(State(inbox): State<Arc<Inbox>>, seen: Extensions, posted: Posted) -> Answer {
+    inbox.host.sign_out((inbox.client)(&seen), &posted.session.secret).await?;
     let mut response = Redirect::to("/sign-in?left=yes").into_response();
-    response.headers_mut().insert(header::SET_COOKIE, cookie::forget(inbox.site.secure));
+    response.headers_mut().insert(header::SET_COOKIE, cookie::SESSION.forget(inbox.site.secure));
     Ok(response)
 }
 
-pub async fn join(State(inbox): State<Arc<Inbox>>, Path(secret): Path<String>, fields: Fields) -> Answer {
-    let (host, link) = (inbox.host.clone(), secret.clone());
-    let joined = finish(async move { host.join(&link, &chosen(&fields)?).await }).await;
+pub async fn join(
+    State(inbox): State<Arc<Inbox>>,
+    Path(secret): Path<String>,
+    seen: Extensions,
+    fields: Fields,
+) -> Answer {
+    let (host, link, from) = (inbox.host.clone(), secret.clone(), (inbox.client)(&seen));
+    let joined = finish(async move { host.join(from, &link, &chosen(&fields)?).await }).await;
     match joined {
-        Ok(signed) => Ok(signed_in(&inbox, &signed, "/approvals")),
+        Ok(signed) => signed_in(&inbox, &signed, "/approvals"),
         Err(error) => {
             let refused = Refused::from(error);
             // A link that is used up shows nothing but that.
             let Ok(invitation) = inbox.host.invited(&secret) else { return Err(refused) };
             let path = format!("/join/{}", text::part(&secret));
-            let drawn = entrance::join(&invitation.name, &path, Some(refused.said()));
+            let drawn = entrance::join(&invitation.tenant, &invitation.name, &path, Some(refused.said()));
             Ok(page(refused.status(), drawn, None))
         }
     }

@@ -6,7 +6,7 @@ use super::pages::{PENDING_COUNTED_MAX, counted};
 use crate::streams::Stream;
 use axum::extract::State;
 use axum::response::IntoResponse as _;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use countersign::desk::Desk;
 use countersign::digest::Digest;
 use futures_util::stream;
@@ -14,12 +14,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long is waited between two events of a stream, at least.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often it is looked without a change: other processes write, too.
 const POLL: Duration = Duration::from_secs(5);
-/// How often a connection on which nothing is told is kept open.
+/// How often something is told where there is nothing to tell: pages that hear nothing look for themselves.
 const ALIVE: Duration = Duration::from_secs(15);
 
 struct Told {
@@ -31,10 +32,12 @@ struct Told {
     pending: Option<u32>,
     /// The number of changes that were told of.
     seen: u64,
+    /// When anything was told last.
+    at: Instant,
     _stream: Stream,
 }
 
-/// The stream of one page. It begins with the number of waiting approvals.
+/// The stream of one browser, which its pages share. It begins with the number of waiting approvals.
 pub async fn events(State(inbox): State<Arc<Inbox>>, session: Session) -> Answer {
     // By the digest: the secret itself is kept by nobody.
     let stream = inbox.streams.open(Digest::of(session.secret.as_bytes()).to_string())?;
@@ -47,14 +50,22 @@ pub async fn events(State(inbox): State<Arc<Inbox>>, session: Session) -> Answer
         closing,
         pending: None,
         seen,
+        at: Instant::now(),
         _stream: stream,
     };
     let events = stream::unfold(told, |told| async { told.next().await });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
+    Ok(Sse::new(events).into_response())
 }
 
 impl Told {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Told)> {
+        let event = self.wait().await?;
+        self.at = Instant::now();
+        Some((Ok(event), self))
+    }
+
+    /// What is told next. Events have no ids: none is told again, as each says how it stands.
+    async fn wait(&mut self) -> Option<Event> {
         loop {
             if *self.closing.borrow() {
                 return None;
@@ -64,14 +75,17 @@ impl Told {
             let pending = Desk::new(self.inbox.host.clone(), person).pending(PENDING_COUNTED_MAX + 1).ok()?;
             if self.pending != Some(pending) {
                 self.pending = Some(pending);
-                return Some((Ok(Event::default().event("pending").data(counted(pending))), self));
+                return Some(Event::default().event("pending").data(counted(pending)));
             }
             let now = *self.changes.borrow_and_update();
             if now != self.seen {
                 self.seen = now;
                 tokio::time::sleep(PAUSE).await;
                 // An event without data is none.
-                return Some((Ok(Event::default().event("change").data("look")), self));
+                return Some(Event::default().event("change").data("look"));
+            }
+            if self.at.elapsed() >= ALIVE {
+                return Some(Event::default().event("alive").data("yes"));
             }
             tokio::select! {
                 changed = self.changes.changed() => { changed.ok()?; tokio::time::sleep(PAUSE).await; }

@@ -44,12 +44,18 @@ pub struct Seat {
     pub secret: String,
 }
 
+/// The fields in which somebody writes more than a word, and what they are called.
+const TYPED: [(&str, &str); 4] =
+    [("note", "Note"), ("subject", "Subject"), ("body", "Body"), ("text", "Text")];
+
 /// A refusal on its way to a page: the gate draws it.
 #[derive(Clone, Debug)]
 pub struct Refused {
     status: StatusCode,
     code: Code,
     failure: Failure,
+    /// What somebody had typed: names of fields in words, and what was in them.
+    typed: Vec<(&'static str, String)>,
 }
 
 impl From<Error> for Refused {
@@ -61,7 +67,7 @@ impl From<Error> for Refused {
             failure.message = "something failed inside the server".into();
             failure.hint = None;
         }
-        Refused { status: status_of(code), code, failure }
+        Refused { status: status_of(code), code, failure, typed: Vec::new() }
     }
 }
 
@@ -75,6 +81,12 @@ impl Refused {
     /// Under another status than its code has.
     pub fn with(self, status: StatusCode) -> Refused {
         Refused { status, ..self }
+    }
+
+    /// With what somebody had typed into the form that was refused, so that it comes back.
+    pub fn keeping(self, fields: &Fields) -> Refused {
+        let typed = TYPED.into_iter().map(|(name, label)| (label, fields.get(name).to_owned()));
+        Refused { typed: typed.filter(|(_, text)| !text.is_empty()).collect(), ..self }
     }
 
     /// Its code and its words, for a page that shows more than them.
@@ -124,11 +136,12 @@ pub async fn gate(State(inbox): State<Arc<Inbox>>, request: Request, next: Next)
 fn finish(mut response: Response, session: Option<&Session>) -> Response {
     if let Some(refused) = response.extensions_mut().remove::<Refused>() {
         let kept = std::mem::take(response.headers_mut());
-        response =
-            page(refused.status, wrong::page(refused.code, &refused.failure), session.map(|it| &it.viewer));
+        let typed: Vec<_> = refused.typed.iter().map(|(label, text)| (*label, text.as_str())).collect();
+        let drawn = wrong::page(refused.code, &refused.failure, &typed);
+        response = page(refused.status, drawn, session.map(|it| &it.viewer));
         for name in [header::RETRY_AFTER, header::SET_COOKIE] {
-            if let Some(value) = kept.get(&name) {
-                response.headers_mut().insert(name, value.clone());
+            for value in kept.get_all(&name) {
+                response.headers_mut().append(&name, value.clone());
             }
         }
     }
@@ -186,7 +199,7 @@ async fn enter(inbox: &Inbox, head: &Parts) -> Result<Option<Session>, Refused> 
             return Err(Refused::from(problem).with(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
     }
-    let Some(secret) = cookie::read(headers, inbox.site.secure) else { return Ok(None) };
+    let Some(secret) = cookie::SESSION.read(headers, inbox.site.secure) else { return Ok(None) };
     let person = match inbox.host.session(secret).await {
         Ok(person) => person,
         Err(Error::Refused(Problem { code: Code::Unauthenticated, .. })) => return Ok(None),
@@ -333,13 +346,14 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
     async fn from_request(request: Request, state: &S) -> Result<Posted, Refused> {
         let session = request.extensions().get::<Session>().cloned();
         let path = request.uri().path().to_owned();
+        // Of whoever is not signed in: it has come from a page of this server, and what was typed there comes back.
+        let fields = Fields::from_request(request, state).await?;
         let Some(session) = session else {
             let problem =
                 Problem::new(Code::Unauthenticated, "nobody is signed in with this browser, or no longer");
-            return Err(problem.hint("sign in, and try again").into());
+            return Err(Refused::from(problem.hint("sign in, and try again")).keeping(&fields));
         };
-        let fields = Fields::from_request(request, state).await?;
-        proven(&session, &path, &fields)?;
+        proven(&session, &path, &fields).map_err(|refused| refused.keeping(&fields))?;
         Ok(Posted { session, fields })
     }
 }

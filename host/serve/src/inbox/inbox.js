@@ -105,16 +105,55 @@
     looking = false;
   };
 
-  // The server tells of every change; where it cannot be heard, running things are looked at every few seconds.
+  // The server tells of every change, once for all pages of this browser: of the six connections a browser has to a server without
+  // TLS, one stream keeps one. Whichever page holds the lock listens and passes on what it hears; when it goes, another gets the lock.
+  // Where nothing is heard, pages look for themselves.
+  const NAME = "countersign-events";
   let heard = 0;
-  if (body.dataset.events && window.EventSource) {
+  let said = null;
+  const hear = ({ kind, data }) => {
+    heard = Date.now();
+    if (kind === "change" || (kind === "pending" && data !== pending)) refresh();
+    if (kind === "pending") count(data);
+  };
+  const lead = (channel, signal) => new Promise((over) => {
     const events = new EventSource(body.dataset.events);
-    events.addEventListener("pending", (event) => { heard = Date.now(); count(event.data); });
-    events.addEventListener("change", () => { heard = Date.now(); refresh(); });
-    window.addEventListener("pagehide", () => events.close());
+    const end = () => { events.close(); over(); };
+    for (const kind of ["pending", "change", "alive"]) {
+      events.addEventListener(kind, (event) => {
+        const told = { kind, data: event.data };
+        if (kind === "pending") said = told;
+        channel.postMessage(told);
+        hear(told);
+      });
+    }
+    // Closed for good: whoever was signed in is so no longer, perhaps.
+    events.addEventListener("error", () => { if (events.readyState === EventSource.CLOSED) end(); });
+    signal.addEventListener("abort", end);
+  }).finally(() => { said = null; });
+  const listen = () => {
+    const stop = new AbortController();
+    const channel = new BroadcastChannel(NAME);
+    channel.addEventListener("message", ({ data }) => {
+      if (data.kind !== "new") hear(data);
+      else if (said) channel.postMessage(said);
+    });
+    channel.postMessage({ kind: "new" });
+    const turn = () => navigator.locks.request(NAME, { signal: stop.signal }, () => lead(channel, stop.signal))
+      .catch(() => {})
+      .then(() => { if (!stop.signal.aborted) setTimeout(turn, 10000); });
+    turn();
+    window.addEventListener("pagehide", () => { stop.abort(); channel.close(); }, { once: true });
+  };
+  if (body.dataset.events && window.EventSource && window.BroadcastChannel && navigator.locks) {
+    listen();
+    // Back from another page, by the browser's memory of this one.
+    window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
   }
+  // What runs may be driven by another process, of which the server tells late. Anything else is looked at where nothing is heard.
   setInterval(() => {
-    if (document.querySelector("#live[data-live] [data-run]") || Date.now() - heard > 60000) refresh();
+    const silent = Date.now() - Math.max(heard, last) > 30000;
+    if (document.querySelector("#live[data-live] [data-run]") || silent) refresh();
   }, 2000);
   document.addEventListener("visibilitychange", () => refresh());
 

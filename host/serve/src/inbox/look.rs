@@ -61,7 +61,7 @@ fn ok(session: &Session, drawn: pages::Page) -> Answer {
 
 pub async fn approvals(session: Session, Query(asked): Query<Asked>) -> Answer {
     let pending = asked.state.as_deref() != Some("all");
-    ok(&session, approvals_page(&session, pending, asked.before.as_deref(), &[])?)
+    ok(&session, approvals_page(&session, pending, asked.before.as_deref(), &[], "")?)
 }
 
 /// The list, and what of several could not be declined.
@@ -70,10 +70,11 @@ pub fn approvals_page(
     pending: bool,
     before: Option<&str>,
     failed: &[(String, Failure)],
+    note: &str,
 ) -> Result<pages::Page> {
     let mut stored = session.desk.approvals(pending, rows(before))?;
     let next = cut(&mut stored, |stored| stored.approval.id.clone());
-    let list = approvals::List { rows: &stored, pending, next: next.as_deref(), failed };
+    let list = approvals::List { rows: &stored, pending, next: next.as_deref(), failed, note };
     Ok(approvals::list(&session.viewer, &list))
 }
 
@@ -82,7 +83,7 @@ pub async fn approval(session: Session, Path(id): Path<String>, Query(asked): Qu
     let head = asked.head.as_deref().filter(|head| {
         session.viewer.seal.fits(&decided(&id), head, asked.proof.as_deref().unwrap_or_default())
     });
-    ok(&session, approval_page(&session, &id, None, None, head)?)
+    ok(&session, approval_page(&session, &id, None, Typed::default(), head)?)
 }
 
 /// What the head of the record is proven for, after a decision.
@@ -90,12 +91,19 @@ pub fn decided(id: &str) -> String {
     format!("decided {id}")
 }
 
+/// What somebody had typed into a form of an approval that was refused.
+#[derive(Clone, Copy, Default)]
+pub struct Typed<'a> {
+    pub edit: Option<&'a Edit>,
+    pub note: &'a str,
+}
+
 /// The page of an approval, and what of it could not be done.
 pub fn approval_page(
     session: &Session,
     id: &str,
     failed: Option<&Refused>,
-    typed: Option<&Edit>,
+    typed: Typed<'_>,
     head: Option<&str>,
 ) -> Result<pages::Page> {
     let stored = session.desk.approval(id)?;
@@ -113,7 +121,8 @@ pub fn approval_page(
         user: &stored.user,
         next,
         failed: failed.map(Refused::said),
-        typed,
+        typed: typed.edit,
+        note: typed.note,
         head,
     };
     Ok(approvals::one(&session.viewer, &one))
@@ -355,7 +364,7 @@ pub async fn sign_in(session: Option<SignedIn>, Query(asked): Query<Asked>) -> A
 pub async fn join(State(inbox): State<Arc<Inbox>>, Path(secret): Path<String>) -> Answer {
     let invitation = inbox.host.invited(&secret)?;
     let path = format!("/join/{}", pages::text::part(&secret));
-    Ok(page(StatusCode::OK, entrance::join(&invitation.name, &path, None), None))
+    Ok(page(StatusCode::OK, entrance::join(&invitation.tenant, &invitation.name, &path, None), None))
 }
 
 /// Somebody who may be signed in.

@@ -121,7 +121,7 @@ impl House {
     async fn enter(&self, tenant: &str, name: &str, roles: &[Role]) -> String {
         let roles: BTreeSet<_> = roles.iter().copied().collect();
         let invited = self.host.invite(tenant, name, Some(roles), "test").await.unwrap();
-        self.host.join(invited.secret.text(), PASSWORD).await.unwrap().secret.text().to_owned()
+        self.host.join(None, invited.secret.text(), PASSWORD).await.unwrap().secret.text().to_owned()
     }
 
     /// An operator, who is also everything else.
@@ -254,6 +254,89 @@ async fn a_wrong_password_tells_nothing_and_soon_takes_time() {
     assert_eq!(told.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(told.headers.contains_key(header::RETRY_AFTER));
     assert_eq!(told.cookie(), None);
+    // A browser they have signed in with before comes from the same place, and is none of those who tried.
+    let mark = house.host.browser_mark("main", "owner").unwrap().unwrap();
+    let sign_in = |mark: String, password: &'static str| {
+        let request = form("/sign-in", "").header(header::COOKIE, format!("countersign-browser={mark}"));
+        house.send(request.body(encoded(&[("name", "owner"), ("password", password)])).unwrap())
+    };
+    assert_eq!(sign_in(mark.clone(), "a wrong one, long").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(sign_in(mark.clone(), PASSWORD).await.status, StatusCode::SEE_OTHER);
+    // It lets nobody in, and what is near it is nothing.
+    let near = mark.replace(&mark[..1], if mark.starts_with('A') { "B" } else { "A" });
+    assert_eq!(sign_in(near, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let mut browser = ask("/approvals", "").body(Body::empty()).unwrap();
+    browser.headers_mut().insert(header::COOKIE, format!("countersign-browser={mark}").parse().unwrap());
+    assert_eq!(house.send(browser).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn what_was_typed_into_a_form_that_is_refused_comes_back() {
+    let house = House::new();
+    let session = house.owner().await;
+    house.install().await;
+    let stored = house.ask("The numbers").await;
+    let (id, digest) = (stored.approval.id.clone(), stored.approval.digest.to_string());
+    let (decline, edit) = (format!("/approvals/{id}/decline"), format!("/approvals/{id}/edit"));
+    let note = [("note", "Numbers are of <last> week.")];
+    let changed = [("subject", "Another subject"), ("body", "Another body, long in the writing")];
+    let field = |name: &str, text: &str| format!("name=\"{name}\" rows=\"2\" maxlength=\"2000\">\n{text}<");
+    // Another digest: the page is shown anew, and the note stands where it was typed.
+    let stale = "0".repeat(64);
+    let told = house.post(&decline, &session, &stale, &note).await;
+    assert_eq!(told.status, StatusCode::CONFLICT);
+    told.has(&field("note", "Numbers are of &lt;last&gt; week."));
+    let told = house.post(&edit, &session, &stale, &changed).await;
+    assert_eq!(told.status, StatusCode::CONFLICT);
+    told.has("value=\"Another subject\"");
+    told.has("Another body, long in the writing");
+    // Signed out, or in once more, meanwhile: neither shows the page, and both give it back.
+    let kept = "It was not saved.";
+    for (session, status) in [("", StatusCode::UNAUTHORIZED), (session.as_str(), StatusCode::FORBIDDEN)] {
+        for (path, fields) in [(&decline, &note[..]), (&edit, &changed[..])] {
+            let all: Vec<_> = [("csrf", "of another session"), ("digest", digest.as_str())]
+                .into_iter()
+                .chain(fields.iter().copied())
+                .collect();
+            let told = house.send(form(path, session).body(encoded(&all)).unwrap()).await;
+            assert_eq!(told.status, status);
+            told.has(kept);
+            let text = fields.last().unwrap().1.replace('<', "&lt;").replace('>', "&gt;");
+            told.has(&text);
+        }
+    }
+    // Decided by somebody else: there is no field any more.
+    assert_eq!(house.post(&decline, &session, &digest, &[]).await.status, StatusCode::SEE_OTHER);
+    let told = house.post(&decline, &session, &digest, &note).await;
+    assert_eq!(told.status, StatusCode::CONFLICT);
+    told.has(kept);
+    told.has("Numbers are of &lt;last&gt; week.");
+    let told = house.post(&edit, &session, &digest, &changed).await;
+    assert_eq!(told.status, StatusCode::CONFLICT);
+    told.has("Another body, long in the writing");
+}
+
+#[tokio::test]
+async fn people_of_another_tenant_sign_in_with_its_name_before_theirs() {
+    let house = House::new();
+    house.owner().await;
+    let invited = house.host.invite("acme", "ada", Some([Role::Approver].into()), "test").await.unwrap();
+    let path = format!("/join/{}", invited.secret.text());
+    house.get(&path, "").await.has("acme/ada");
+    let fields = [("password", PASSWORD), ("again", PASSWORD)];
+    let told = house.send(form(&path, "").body(encoded(&fields)).unwrap()).await;
+    assert_eq!(told.status, StatusCode::SEE_OTHER);
+    house.get("/sign-in", "").await.has("acme/ada");
+    let sign_in = |name: &'static str| {
+        let fields = [("name", name), ("password", PASSWORD)];
+        house.send(form("/sign-in", "").body(encoded(&fields)).unwrap())
+    };
+    let told = sign_in("acme/ada").await;
+    assert_eq!((told.status, told.to()), (StatusCode::SEE_OTHER, "/approvals"));
+    assert_eq!(house.get("/approvals", &told.cookie().unwrap()).await.status, StatusCode::OK);
+    for wrong in ["ada", "main/ada", "acme/owner", "/ada", "acme/ada/x"] {
+        assert_eq!(sign_in(wrong).await.status, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
 }
 
 #[tokio::test]
@@ -774,7 +857,7 @@ async fn links_and_tokens_are_shown_once_and_to_whom_they_are_due() {
     let told = house.get("/people", &session).await;
     assert!(!told.body.contains(&token));
     told.has("&lt;b&gt;laptop");
-    let ann = house.host.join(&link, PASSWORD).await.unwrap().secret.text().to_owned();
+    let ann = house.host.join(None, &link, PASSWORD).await.unwrap().secret.text().to_owned();
     let told = house.get("/people", &ann).await;
     assert!(!told.body.contains("Who may sign in") && !told.body.contains("laptop"));
     let told = house.post("/people/owner/roles", &ann, "", &[("role", "auditor")]).await;
@@ -894,7 +977,7 @@ async fn a_run_that_was_stopped_is_shown_with_its_reason() {
 fn every_code_a_page_can_say_has_a_headline_of_its_own_or_the_common_one() {
     let failure = crate::view::Failure { code: "X".into(), message: "m".into(), hint: None };
     for code in Code::ALL {
-        let html = super::pages::wrong::page(*code, &failure).draw(None).into_string();
+        let html = super::pages::wrong::page(*code, &failure, &[]).draw(None).into_string();
         assert!(html.contains(&format!("/docs/refusals/{code}")), "{code}");
     }
 }

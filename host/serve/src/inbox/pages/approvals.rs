@@ -1,6 +1,6 @@
 //! What waits for a decision: the list, and the page on which a person signs.
 
-use super::wrong::alert;
+use super::wrong::{alert, kept};
 use super::{Page, Place, Viewer, count, empty, fact, older, text};
 use crate::view::{Approval, Failure};
 use countersign::approval::decision::State;
@@ -30,6 +30,8 @@ pub struct List<'a> {
     pub next: Option<&'a str>,
     /// What could not be declined, each with the reason, of several that were to be.
     pub failed: &'a [(String, Failure)],
+    /// The note somebody had typed when it could not.
+    pub note: &'a str,
 }
 
 /// Draws the list.
@@ -70,7 +72,7 @@ pub fn list(viewer: &Viewer, list: &List<'_>) -> Page {
                 fieldset.batch {
                     legend { "Decline several" }
                     p.quiet { "Each is signed on a page of its own. Those that are checked can be declined together." }
-                    (note("note-of-all"))
+                    (note("note-of-all", list.note))
                     button type="submit" { "Decline selected" }
                 }
             }
@@ -158,6 +160,8 @@ pub struct One<'a> {
     pub failed: Option<(Code, &'a Failure)>,
     /// What somebody had typed when it did not.
     pub typed: Option<&'a Edit>,
+    /// The note somebody had typed when it did not.
+    pub note: &'a str,
     /// The head of the audit, where something has just been decided here.
     pub head: Option<&'a str>,
 }
@@ -169,6 +173,7 @@ pub fn one(viewer: &Viewer, one: &One<'_>) -> Page {
     let decides = viewer.may(Deed::Decide);
     let main = html! {
         @if let Some((code, failure)) = one.failed { (alert(code, failure)) }
+        @if !(is_open && decides) { (lost(one)) }
         div #approval data-state=(approval.state.name()) data-used[approval.used] data-digest=(approval.digest) {
             (standing(one))
             (flags(approval))
@@ -352,11 +357,18 @@ fn words(approval: &Approval) -> Markup {
     }
 }
 
-fn note(id: &str) -> Markup {
+/// What was typed into forms that are not on the page any more.
+fn lost(one: &One<'_>) -> Markup {
+    let subject = one.typed.and_then(|typed| typed.subject.as_deref()).unwrap_or_default();
+    let body = one.typed.and_then(|typed| typed.body.as_deref()).unwrap_or_default();
+    kept(&[("Note", one.note), ("Subject", subject), ("Body", body)])
+}
+
+fn note(id: &str, typed: &str) -> Markup {
     html! {
         p.field {
             label for=(id) { "Note " span.quiet { "(optional, kept in the record)" } }
-            textarea id=(id) name="note" rows="2" maxlength=(NOTE_BYTES_MAX) {}
+            textarea id=(id) name="note" rows="2" maxlength=(NOTE_BYTES_MAX) { "\n" (printable(typed)) }
         }
     }
 }
@@ -372,7 +384,7 @@ fn decision(viewer: &Viewer, one: &One<'_>) -> Markup {
                 button.yes type="submit" { (yes) }
             }))
             (viewer.form(&path("decline"), &approval.digest, html! {
-                (note("note"))
+                (note("note", one.note))
                 button.no type="submit" { "Decline" }
             }))
             @if let Some(action) = &approval.action {

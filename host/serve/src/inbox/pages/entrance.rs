@@ -4,6 +4,7 @@ use super::people::choice_of_password;
 use super::wrong::alert;
 use super::{Page, text};
 use crate::view::Failure;
+use countersign::people::in_full;
 use countersign::refusals::Code;
 use maud::html;
 
@@ -37,15 +38,17 @@ pub fn sign_in(page: &SignIn<'_>) -> Page {
             button.yes type="submit" { "Sign in" }
         }
         p.quiet { "No password yet, or forgotten? An operator makes a link for you." }
+        p.quiet { "Where this server works for several tenants, the name has its tenant before it: " code { "acme/ada" } "." }
     };
     Page::new("Sign in", None, main)
 }
 
 /// The page behind a link: looking at it uses nothing up.
-pub fn join(name: &str, path: &str, failed: Option<(Code, &Failure)>) -> Page {
+pub fn join(tenant: &str, name: &str, path: &str, failed: Option<(Code, &Failure)>) -> Page {
+    let name = &in_full(tenant, name);
     let main = html! {
         @if let Some((code, failure)) = failed { (alert(code, failure)) }
-        p { "You are " strong { (text::say(name)) } ". Choose the password you will sign in with." }
+        p { "You will sign in as " strong { (text::say(name)) } ". Choose your password." }
         form method="post" action=(path) {
             input type="hidden" name="username" autocomplete="username" value=(countersign::printable::line(name));
             (choice_of_password())

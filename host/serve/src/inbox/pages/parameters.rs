@@ -4,6 +4,7 @@
 //! before the agent hears of it.
 
 use super::text;
+use countersign::intent::numbers;
 use countersign::printable::{ascii, printable, short};
 use maud::{Markup, html};
 use serde_json::{Map, Number, Value};
@@ -255,6 +256,9 @@ pub fn read(schema: Option<&Value>, typed: &Typed) -> Result<Map<String, Value>,
             continue;
         }
         let wrong = |what: &str| format!("`{name}` is {what}");
+        if matches!(kind, Kind::Integer | Kind::Number | Kind::Json) {
+            numbers::exact(&text).map_err(|problem| format!("`{name}`: {}", problem.message))?;
+        }
         let value = match kind {
             Kind::Text => Value::String(text),
             Kind::Integer => match text.trim().parse::<i64>() {

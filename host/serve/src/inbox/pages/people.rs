@@ -182,6 +182,7 @@ fn purpose(role: Role) -> &'static str {
         Role::Approver => "decides what leaves",
         Role::Invoker => "gives intents to agents",
         Role::Auditor => "reads what was decided and what has left",
+        Role::Metrics => "reads the counters of the server, and nothing else",
     }
 }
 

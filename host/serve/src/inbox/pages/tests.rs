@@ -334,6 +334,7 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
         pending: true,
         next: Some(p),
         failed: &[("appr_1".into(), failure(p))],
+        note: p,
     };
     pages.push(("approvals", draw(approvals::list(&viewer, &list))));
     let typed = Edit { subject: Some(p.into()), body: Some(p.into()), remove: vec![p.into()] };
@@ -347,13 +348,21 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
             next: Some("appr_2"),
             failed: why,
             typed: Some(&typed),
+            note: p,
             head: Some("00"),
         };
         pages.push((name, draw(approvals::one(&viewer, &one))));
     }
     let question = Approval { action: None, binding: Binding::Question, ..shown(p, State::Pending) };
-    let one =
-        approvals::One { approval: &question, user: p, next: None, failed: None, typed: None, head: None };
+    let one = approvals::One {
+        approval: &question,
+        user: p,
+        next: None,
+        failed: None,
+        typed: None,
+        note: "",
+        head: None,
+    };
     pages.push(("question", draw(approvals::one(&viewer, &one))));
     let row = IntentRow {
         id: "int_1".into(),
@@ -443,9 +452,12 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
     }
     let sign_in = entrance::SignIn { next: p, left: true, name: p, failed: why };
     pages.push(("sign in", entrance::sign_in(&sign_in).draw(None).into_string()));
-    pages.push(("join", entrance::join(p, "/join/x", why).draw(None).into_string()));
+    pages.push(("join", entrance::join(p, p, "/join/x", why).draw(None).into_string()));
     pages.push(("stepping stone", entrance::stepping_stone("/approvals").into_string()));
-    pages.push(("wrong", wrong::page(Code::UnknownId, &failed).draw(Some(&viewer)).into_string()));
+    pages.push((
+        "wrong",
+        wrong::page(Code::UnknownId, &failed, &[("Note", p)]).draw(Some(&viewer)).into_string(),
+    ));
     pages
 }
 
@@ -533,6 +545,7 @@ fn what_is_odd_comes_before_the_message_and_the_message_before_the_words() {
         next: None,
         failed: None,
         typed: None,
+        note: "",
         head: None,
     };
     let html = approvals::one(&viewer(), &one).main.into_string();
@@ -556,6 +569,7 @@ fn the_agents_words_are_cut_and_the_message_is_not() {
         next: None,
         failed: None,
         typed: None,
+        note: "",
         head: None,
     };
     let html = approvals::one(&viewer(), &one).main.into_string();
@@ -603,12 +617,13 @@ fn who_may_not_decide_is_given_no_way_to() {
         next: None,
         failed: None,
         typed: None,
+        note: "",
         head: None,
     };
     let html = approvals::one(&invoker, &one).main.into_string();
     assert!(!html.contains("<form") && html.contains("role approver"));
     let rows = [stored("word")];
-    let list = approvals::List { rows: &rows, pending: true, next: None, failed: &[] };
+    let list = approvals::List { rows: &rows, pending: true, next: None, failed: &[], note: "" };
     assert!(!approvals::list(&invoker, &list).main.into_string().contains("checkbox"));
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Page, text};
 use crate::view::Failure;
+use countersign::printable::printable;
 use countersign::refusals::Code;
 use maud::{Markup, html};
 
@@ -18,10 +19,31 @@ pub fn alert(code: Code, failure: &Failure) -> Markup {
     }
 }
 
+/// What somebody typed into a form that was refused, where the page has no such form any more: nobody writes it twice.
+pub fn kept(typed: &[(&str, &str)]) -> Markup {
+    let typed: Vec<_> = typed.iter().filter(|(_, text)| !text.trim().is_empty()).collect();
+    html! {
+        @if !typed.is_empty() {
+            section aria-labelledby="kept" {
+                h2 #kept { "What you typed" }
+                p { "It was not saved. Copy what you still need." }
+                @for (number, (label, text)) in typed.into_iter().enumerate() {
+                    @let id = format!("kept-{number}");
+                    p.field {
+                        label for=(id) { (label) }
+                        textarea id=(id) rows="6" readonly { "\n" (printable(&text.replace("\r\n", "\n"))) }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A refusal on a page of its own.
-pub fn page(code: Code, failure: &Failure) -> Page {
+pub fn page(code: Code, failure: &Failure, typed: &[(&str, &str)]) -> Page {
     let main = html! {
         div.alert { (said(code, failure)) }
+        (kept(typed))
         @if code == Code::Unauthenticated {
             p { a.button href="/sign-in" { "Sign in" } }
         } @else {
