@@ -289,6 +289,7 @@ pub fn routes() -> Vec<Route> {
             Code::SelfApproval,
             Code::CapabilityDenied,
             Code::PolicyForbids,
+            Code::AskAgain,
             Code::RequestTooLarge,
         ]),
         Route::new(
