@@ -6,6 +6,7 @@ mod support;
 
 mod attacks;
 mod backup;
+mod bodies;
 mod browser;
 mod cli;
 mod crash;

@@ -5,15 +5,15 @@
 
 #[path = "../host/cli/src/draw.rs"]
 #[allow(dead_code, reason = "only what draws foreign text is called here")]
-mod draw;
+pub mod draw;
 #[path = "../host/cli/src/output.rs"]
 #[allow(dead_code, reason = "only what is drawn here is called here")]
 mod output;
 
 use crate::support::{Cli, Ended};
+use countersign::approval::body::{self, Rendered};
 use countersign::approval::decision::State;
-use countersign::approval::html::{self, Rendered};
-use countersign::approval::{Action, Approval, Binding, BodyKind, Words};
+use countersign::approval::{Action, Approval, Binding, BodyKind, Version, Words};
 use countersign::authority::Capability;
 use countersign::digest::Digest;
 use countersign::intent::Status;
@@ -356,6 +356,7 @@ fn hostile(random: &mut Random, class: usize) -> String {
 fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
     let address = |name: &str| format!("{name}@xn--pple-43d.com");
     let action = Action {
+        version: Version::V2,
         capability: Capability::MessagesSend,
         tenant: "main".into(),
         user: "local".into(),
@@ -410,8 +411,7 @@ fn page(text: &str) -> String {
         "<p>{text}</p><ul><li>{text}</li></ul><table><tbody><tr><td>{text}</td><td>{text}</td></tr></tbody></table>\
          <blockquote><pre>{text}</pre></blockquote><a href=\"https://evil.example/?q=1&amp;r=2\">{text}</a>"
     );
-    assert_eq!(html::check(&page), Ok(()), "{page:?}");
-    page
+    body::canonical(BodyKind::Html, &page).unwrap_or_else(|refusal| panic!("{page:?}: {}", refusal.message))
 }
 
 /// Every line of a drawn approval is one of ours, as it must read, or has a mark before it; each field stands there once.
@@ -426,7 +426,7 @@ fn assert_marked(drawn: &str, approval: &output::Approval) {
         "State    pending".into(),
     ];
     let fields = ["  From     | ", "  To       | ", "  Bcc      | ", "  Subject  | "];
-    let link = (1..=approval.body_links.len()).map(|number| format!("  Link [{number}] | "));
+    let link = (1..=approval.body_links.len()).map(|number| format!("  Link ⟦{number}⟧ | "));
     let once: Vec<_> = fields.map(str::to_owned).into_iter().chain(link).collect();
     let marks = ["  | ", "  + ", "  ! ", "  also: ", "           | ", "           + "];
     for line in drawn.lines() {
@@ -528,15 +528,33 @@ fn code_in_a_page_is_refused_or_is_text() {
     for opening in OPENINGS {
         for code in RUNS_OF_CODE {
             let body = opening.replace("RUN", code);
-            if html::check(&body).is_ok() {
-                // What may leave has no tag beyond the subset, and so none here.
-                assert!(!body.contains('<'), "{body}");
+            if let Ok(leaves) = body::canonical(BodyKind::Html, &body) {
+                // What leaves has no tag but the host's own, whatever was in it.
+                for tag in leaves.split('<').skip(1) {
+                    let tag = tag.split('>').next().unwrap();
+                    let own = [
+                        "div dir=\"ltr\"",
+                        "/div",
+                        "p",
+                        "/p",
+                        "hr",
+                        "br",
+                        "strong",
+                        "/strong",
+                        "em",
+                        "/em",
+                        "pre",
+                        "/pre",
+                    ];
+                    assert!(own.contains(&tag), "{body}: {tag}");
+                }
                 passed += 1;
             }
             let mut action = asked("x", BodyKind::Html, body.clone()).approval.action.unwrap();
-            action.body =
-                format!("<p>{}</p>", body.replace('&', "&amp;").replace('<', "&lt;").replace('\0', ""));
-            assert_eq!(Rendered::of(&action).text, body.replace('\0', ""), "text shows as it is");
+            let text = body.replace('\0', "").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+            let page = format!("<p>{}</p>", text.replace('&', "&amp;").replace('<', "&lt;"));
+            action.body = body::canonical(BodyKind::Html, &page).unwrap();
+            assert_eq!(Rendered::of(&action).text, text, "text shows as it is");
         }
     }
     assert!(passed < OPENINGS.len() * RUNS_OF_CODE.len() / 5, "{passed} were let through");

@@ -2,7 +2,8 @@
 //!
 //! The person here is the most trusting there is: they say yes to whatever they are asked, unless a lie needs their no. So what
 //! leaves is what the dialog lets through, not what a careful reader would have stopped. `tests/lies.txt` is the committed table, one
-//! line per lie: its item of the catalogue (1 to 14: what is said, shown and sent; `branch`: an agent that behaves otherwise once it
+//! line per lie: its item of the catalogue (1 to 14: what is said, shown and sent; 15: bodies that are read otherwise than they are
+//! shown; `branch`: an agent that behaves otherwise once it
 //! is approved), what the person was shown, what the agent heard, and whether a message left. A line for the strict policy stands
 //! only where it says something else. `BLESS=1` writes the table anew.
 //!
@@ -199,7 +200,7 @@ impl Chapter<'_> {
 
 fn lies() -> Vec<Lie> {
     let mut lies = Vec::new();
-    let chapters: [(_, fn(&mut Chapter)); 15] = [
+    let chapters: [(_, fn(&mut Chapter)); 16] = [
         ("1", other_bodies),
         ("2", more_recipients),
         ("3", copies),
@@ -214,6 +215,7 @@ fn lies() -> Vec<Lie> {
         ("12", addresses),
         ("13", normal_forms),
         ("14", where_links_lead),
+        ("15", other_readings),
         ("branch", turncoats),
     ];
     for (item, tell) in chapters {
@@ -829,6 +831,64 @@ fn where_links_lead(chapter: &mut Chapter) {
     }
 }
 
+/// The message of an input that was seen otherwise than it was signed.
+pub fn case(name: &str) -> Value {
+    let file = workspace().join(format!("tests/cases/signing/{name}.json"));
+    let case: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut steps = case["steps"].as_array().unwrap().iter();
+    steps.find_map(|step| step.get("send")).unwrap().clone()
+}
+
+/// Bodies whose reader sees something else than stands there, or that readers see in several ways.
+fn other_readings(chapter: &mut Chapter) {
+    for name in ["strike-not", "table-swap", "cell-glue", "nowhere", "pre-tabs", "rtl-alef-iban", "rtl-iban"]
+    {
+        let message = case(name);
+        chapter.lie(name, open(&json!({}), &message));
+    }
+    for (what, inside) in [
+        ("a word struck out as deleted", "<p>do <del>not</del> pay</p>"),
+        ("a word struck out in an old way", "<p>do <strike>not</strike> pay</p>"),
+        ("a paragraph struck out", "<s><p>Do not pay.</p></s>"),
+        ("lists in cells", "<table><tr><td><ul><li>a<li>b</ul><td><ul><li>c<li>d</ul></table>"),
+        ("paragraphs in cells", "<table><tr><td><p>Pay:</p><p>Refuse:</p><td><p>900</p><p>100</p></table>"),
+        ("a cell over two columns", "<table><tr><td colspan=2>Pay:<td>900<tr><td>a<td>b<td>c</table>"),
+        ("a cell over two rows", "<table><tr><td rowspan=2>Pay:<td>900<tr><td>100</table>"),
+        ("an empty list that glues", "<table><tr><td>EUR 10<ul></ul></td><td>000</table>"),
+        ("a table with its head below", "<table><tr><td>900<thead><tr><td>Refuse:</thead></table>"),
+        ("cells that are written as a cell", "<table><tr><td>Pay: | 900<td>Refuse:</table>"),
+        ("marks of the host", "<p>⟦row 1, column 2⟧ 900</p><p>⟦struck out: 100⟧</p>"),
+        ("the number of a link", "<p>See [1] <a href='https://company.com/'>this</a></p>"),
+        ("an item that is none", "<p>1. Pay 900</p><ol><li>Refuse</ol>"),
+        ("a list that counts from elsewhere", "<ol start=7><li>a</ol>"),
+        ("a list that counts down", "<ol reversed><li>a<li>b</ol>"),
+        ("a raised digit", "<p>EUR 10<sup>3</sup></p>"),
+        ("a small word", "<p>do <small>not</small> pay</p>"),
+        ("tabs before a mark", "<pre>a\t<b>\t9</b></pre>"),
+        ("a paragraph that begins from the right", "<p>\u{5d0} Pay 900 and not 100</p>"),
+        ("a direction that is asked for", "<p dir=rtl>900 - 100</p>"),
+        ("an order that is overridden", "<bdo dir=rtl>009</bdo>"),
+        ("digits between letters from the right", "<p>\u{627}\u{644} 3704 \u{627} 0044</p>"),
+        ("a line from the right alone", "<p>\u{5e9}\u{5dc}\u{5d5}\u{5dd}</p>"),
+        ("a cell that mixes directions", "<table><tr><td>1 \u{5d0} 2</table>"),
+    ] {
+        chapter.html(what, inside);
+    }
+    for (what, body) in [
+        ("text with tabs", "Vendor\t\tPay\tRefuse №\nACME Ltd\t\t900"),
+        ("text with a carriage return", "Pay 100 №\rPay 900"),
+        ("text in which Arabic digits change places", "Pay № 12 \u{627} 34-56"),
+        ("text that begins from the right", "\u{5d0} Pay № 900"),
+        ("marks of the host in text", "⟦some readers see⟧ Pay № 9"),
+    ] {
+        chapter.body(what, body);
+    }
+    chapter.change(
+        "a subject with a letter from the right",
+        json!({ "subject": "Account 1111 № \u{5d0} 3704" }),
+    );
+}
+
 fn turncoats(chapter: &mut Chapter) {
     let t = told();
     let pay = with(told(), json!({ "body": "Pay 9,000 to account 77 №." }));
@@ -1435,7 +1495,7 @@ fn one_answer(line: &str) -> String {
 
 fn strict() -> Policy {
     let recipients = Some(vec![Pattern::new("*@company.com")]);
-    Policy { hold: false, html: false, recipients, pending_ms: 24 * 3_600_000 }
+    Policy { hold: false, html: false, mixed_directions: false, recipients, pending_ms: 24 * 3_600_000 }
 }
 
 fn line(number: usize, lie: &Lie, policy: &str, verdicts: &Verdicts) -> String {

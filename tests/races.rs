@@ -8,7 +8,7 @@ use crate::support::{guest, workspace};
 use countersign::agent::Package;
 use countersign::approval::decision::State;
 use countersign::approval::outbox::{self, Outcome};
-use countersign::approval::{Action, Binding, BodyKind, PENDING_MS, Policy, Verdict, Words, letter};
+use countersign::approval::{Action, Binding, BodyKind, PENDING_MS, Policy, Verdict, Version, Words, letter};
 use countersign::audit;
 use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis};
@@ -512,6 +512,7 @@ impl Field {
         };
         self.store.submit(new).await.unwrap();
         let own = Action {
+            version: Version::V2,
             capability: Capability::MessagesSend,
             tenant: TENANT.into(),
             user: user.clone(),

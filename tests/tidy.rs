@@ -222,7 +222,7 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
 #[test]
 fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::agent::{manifest, package};
-    use countersign::approval::{self, html, outbox, policy, words};
+    use countersign::approval::{self, body, outbox, policy, words};
     use countersign::backends::import;
     use countersign::engine::limits::{self, Limits};
     use countersign::people::{password, secret, throttle};
@@ -278,7 +278,9 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
             "RECIPIENTS_MAX",
             &[rules::RECIPIENTS_MAX as u64, rules::SUBJECT_BYTES_MAX as u64, rules::BODY_BYTES_MAX as u64],
         ),
-        ("HTML_BYTES_MAX", &[html::HTML_BYTES_MAX as u64, html::HTML_DEPTH_MAX as u64]),
+        ("HTML_BYTES_MAX", &[body::HTML_BYTES_MAX as u64, body::HTML_DEPTH_MAX as u64]),
+        ("HTML_NODES_MAX", &[body::HTML_NODES_MAX as u64, body::HTML_TAG_BYTES_MAX as u64]),
+        ("HTML_NESTING_MAX", &[body::HTML_NESTING_MAX as u64]),
         ("LINK_BYTES_MAX", &[approval::link::LINK_BYTES_MAX as u64]),
         ("FOUND_MAX", &[approval::linked::FOUND_MAX as u64]),
         ("FAMILIAR_MAX", &[approval::names::FAMILIAR_MAX as u64]),

@@ -2,7 +2,7 @@
 
 use crate::support::servers::{Dovecot, MailServer, PASSWORD, Shows, USER};
 use countersign::approval::outbox::Outcome;
-use countersign::approval::{Action, BodyKind, letter};
+use countersign::approval::{Action, BodyKind, Version, letter};
 use countersign::authority::Capability;
 use countersign::backends::command::Command;
 use countersign::backends::smtp::Smtp;
@@ -21,6 +21,7 @@ const BODY: &str =
 
 fn letter(body: &str, to: &[&str]) -> Parcel {
     let action = Action {
+        version: Version::V2,
         capability: Capability::MessagesSend,
         tenant: "main".into(),
         user: "local".into(),

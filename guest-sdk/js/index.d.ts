@@ -102,7 +102,11 @@ export interface Outgoing {
   subject: string;
   /** May be empty, which is pointed out to the person. */
   body: string;
-  /** What the body is. Where absent, a body that starts with `<!doctype html` or `<html` is HTML. */
+  /**
+   * What the body is. Where absent, a body that starts with `<!doctype html` or `<html` is HTML. HTML leaves as the host writes it;
+   * what a reader would see otherwise than the person is shown, such as `style`, pictures or a line break in a cell, is
+   * INVALID_PARAMETER, with the cure.
+   */
   bodyKind?: "text" | "html";
 }
 

@@ -263,7 +263,7 @@ fn policy(mut table: Table) -> Result<Policy, Problem> {
         }
         Ok(value)
     };
-    let (html, hold) = (flag("html")?, flag("hold")?);
+    let (html, hold, mixed_directions) = (flag("html")?, flag("hold")?, flag("mixed_directions")?);
     let (default, max) = match is_strict {
         true => (STRICT_PENDING_MS_MAX, STRICT_PENDING_MS_MAX),
         false => (PENDING_MS, PENDING_MS_MAX),
@@ -271,7 +271,7 @@ fn policy(mut table: Table) -> Result<Policy, Problem> {
     let hours_max = u16::try_from(max / HOUR_MS).unwrap_or(u16::MAX);
     let hours = table.take("pending_hours").map(|entry| entry.number(1..=hours_max)).transpose()?;
     let pending_ms = hours.map_or(default, |hours| i64::from(hours) * HOUR_MS);
-    Ok(Policy { hold, html, recipients, pending_ms })
+    Ok(Policy { hold, html, mixed_directions, recipients, pending_ms })
 }
 
 fn recipients(list: &Entry) -> Result<Vec<Pattern>, Problem> {
@@ -490,6 +490,7 @@ cache = "/var/cache/countersign"
 policy = "strict"
 recipients = ["*@example.com", "boss@example.org"]
 html = false
+mixed_directions = false
 hold = false
 pending_hours = 12
 
@@ -554,6 +555,7 @@ grace_seconds = 0
             Policy {
                 hold: false,
                 html: false,
+                mixed_directions: false,
                 recipients: Some(vec![Pattern::new("*@example.com"), Pattern::new("boss@example.org")]),
                 pending_ms: 12 * HOUR_MS,
             }
@@ -635,7 +637,7 @@ grace_seconds = 0
     #[test]
     fn strict_as_parsed_is_stricter_than_default_and_bounded_where_nothing_is_said() {
         let strict = Config::parse("[approval]\npolicy = \"strict\"\nrecipients = [\"*\"]\n").unwrap().policy;
-        assert!(!strict.html && !strict.hold);
+        assert!(!strict.html && !strict.hold && !strict.mixed_directions);
         assert_eq!(strict.pending_ms, STRICT_PENDING_MS_MAX);
         assert!(strict.is_stricter_than(&Policy::default()));
         assert!(!Policy::default().is_stricter_than(&strict));
@@ -721,6 +723,7 @@ grace_seconds = 0
             ("[approval]\npolicy = \"strict\"\n", 1, "approval.recipients"),
             (&format!("{strict}html = true\n"), 4, "approval.html"),
             (&format!("{strict}hold = true\n"), 4, "approval.hold"),
+            (&format!("{strict}mixed_directions = true\n"), 4, "approval.mixed_directions"),
             (&format!("{strict}pending_hours = 25\n"), 4, "approval.pending_hours"),
             // People.
             ("[users.Ada]\naddress = \"a@b\"\n", 1, "users.Ada"),

@@ -9,7 +9,7 @@ mod powers;
 use crate::agent::Package;
 use crate::approval::address;
 use crate::approval::outbox::{self, Resolution};
-use crate::approval::{Action, Approval, Policy, Verdict, decision::State};
+use crate::approval::{Action, Approval, Policy, Verdict, Version, decision::State};
 use crate::audit;
 use crate::authority::{Authority, Capability};
 use crate::backends::command::Command;
@@ -244,8 +244,12 @@ fn sends(request: &str, action: &Action) -> bool {
     let list =
         |name: &str| -> Vec<String> { serde_json::from_value(request[name].clone()).unwrap_or_default() };
     let (to, cc, bcc) = (list("to"), list("cc"), list("bcc"));
-    let same = Action { to, cc, bcc, ..action.clone() }.canonical() == *action;
-    same && request["subject"] == action.subject && request["body"] == action.body
+    let (Some(subject), Some(body)) = (request["subject"].as_str(), request["body"].as_str()) else {
+        return false;
+    };
+    let (subject, body) = (subject.to_owned(), body.to_owned());
+    // In the agent's own spelling, which an action of the first version kept.
+    Action { version: Version::V1, to, cc, bcc, subject, body, ..action.clone() }.canonical().is_same(action)
 }
 
 impl Host {
@@ -1043,6 +1047,15 @@ impl Host {
             );
             return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
         }
+        if approval.has_to_be_asked_again() {
+            let what = format!(
+                "{id} was asked by an earlier version, and readers may see its body otherwise than it is shown: it cannot be approved"
+            );
+            let hint = format!(
+                "`countersign approval decline {id}`, and run the intent again: the agent asks again"
+            );
+            return Err(Problem::new(Code::AskAgain, what).hint(hint).into());
+        }
         let live = self.live();
         let policy = &live.policy.1;
         let admitted = approval.leaving().map_or(Ok(()), |action| policy.admit(action));
@@ -1326,10 +1339,8 @@ fn edited(own: &Action, leaving: &Action, edit: Edit) -> Result<Option<Action>> 
     }
     edited.subject = subject.unwrap_or(edited.subject);
     edited.body = body.unwrap_or(edited.body);
-    if let Err(refusal) = rules::check(&edited) {
-        return Err(Problem::new(refusal.code, refusal.message).into());
-    }
-    Ok(Some(edited).filter(|edited| edited != own))
+    let edited = rules::check(edited).map_err(|refusal| Problem::new(refusal.code, refusal.message))?;
+    Ok(Some(edited).filter(|edited| !edited.is_same(own)))
 }
 
 fn no_crash() -> AtomicUsize {

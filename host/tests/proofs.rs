@@ -5,7 +5,7 @@
 
 use countersign::approval::binding::{Judgement, judge, question_digest};
 use countersign::approval::decision::{self, Event, Facts, Refused, State};
-use countersign::approval::{Action, Approval, Binding, BodyKind, Verdict, Words, letter};
+use countersign::approval::{Action, Approval, Binding, BodyKind, Verdict, Version, Words, body, letter};
 use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis};
 use countersign::digest::Digest;
@@ -72,6 +72,7 @@ fn confusable(chance: &mut Chance, nested: &[String]) -> Action {
     };
     let list = |chance: &mut Chance| (0..chance.below(3)).map(|_| text(chance)).collect();
     Action {
+        version: [Version::V1, Version::V2][chance.below(2)],
         capability: Capability::ALL[chance.below(Capability::ALL.len())],
         tenant: text(chance),
         user: text(chance),
@@ -200,6 +201,7 @@ fn sendable(chance: &mut Chance) -> Action {
         addresses.collect()
     };
     Action {
+        version: Version::V2,
         capability: Capability::MessagesSend,
         tenant: "main".into(),
         user: "local".into(),
@@ -462,6 +464,7 @@ fn a_flipped_bit_in_a_letter_is_noticed_or_says_nothing_of_the_message() {
 
 fn letters() -> Vec<Action> {
     let plain = Action {
+        version: Version::V2,
         capability: Capability::MessagesSend,
         tenant: "main".into(),
         user: "local".into(),
@@ -484,8 +487,11 @@ fn letters() -> Vec<Action> {
         body: "=3D Grüße,\n\nline with a trailing blank \n.\nFrom here\n".into(),
         ..plain.clone()
     };
-    let html = Action { body_kind: BodyKind::Html, body: "<p>Hello <b>you</b></p>".into(), ..plain.clone() };
-    let exact = Action { body: "carriage\r\nreturns\rof its own\n".into(), ..plain.clone() };
+    let hello = body::canonical(BodyKind::Html, "<p>Hello <b>you</b></p>").unwrap();
+    let html = Action { body_kind: BodyKind::Html, body: hello, ..plain.clone() };
+    // As the first version let it leave.
+    let body = "carriage\r\nreturns\rof its own\n".into();
+    let exact = Action { version: Version::V1, body, ..plain.clone() };
     [plain, several, html, exact].map(Action::canonical).into()
 }
 

@@ -9,7 +9,7 @@
 use countersign::approval::binding::{self, Found, Judgement, question_digest};
 use countersign::approval::decision::{self, Effect, Refused};
 use countersign::approval::outbox::{self, ATTEMPTS_MAX, BACKOFF_MS, Outcome, Resolution};
-use countersign::approval::{Action, Approval, Binding, BodyKind, Policy, Verdict, Words};
+use countersign::approval::{Action, Approval, Binding, BodyKind, Policy, Verdict, Version, Words};
 use countersign::authority::{Capability, Pattern};
 use countersign::clock::Millis;
 use countersign::digest::Digest;
@@ -110,6 +110,7 @@ impl Rules {
         Policy {
             hold: self.hold,
             html: self.html,
+            mixed_directions: true,
             recipients: (!self.elsewhere).then(|| vec![Pattern::new("*@company.com")]),
             pending_ms: self.pending_ms,
         }
@@ -138,6 +139,7 @@ impl Catalogue {
             let elsewhere = message == 2;
             let to = if elsewhere { "you@elsewhere.org" } else { "team@company.com" };
             Action {
+                version: Version::V2,
                 capability: Capability::MessagesSend,
                 tenant: "main".into(),
                 user: "local".into(),

@@ -102,6 +102,8 @@ pub struct Policy {
     pub hold: bool,
     /// Whether a body may be HTML.
     pub html: bool,
+    /// Whether a line may mix directions of writing.
+    pub mixed_directions: bool,
     /// Whom mail may go to; without it, anybody.
     pub recipients: Option<Vec<Pattern>>,
     /// How long an approval may stay undecided.
@@ -110,22 +112,23 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { hold: true, html: true, recipients: None, pending_hours: 72 }
+        Policy { hold: true, html: true, mixed_directions: true, recipients: None, pending_hours: 72 }
     }
 }
 
 impl Policy {
     fn as_text(&self) -> String {
-        let Policy { hold, html, recipients, pending_hours } = self;
+        let Policy { hold, html, mixed_directions, recipients, pending_hours } = self;
         let recipients =
             recipients.as_ref().map(|list| list.iter().map(Pattern::as_str).collect::<Vec<_>>().join(" "));
         let recipients = recipients.unwrap_or_else(|| "anybody".into());
-        format!("hold {hold}, html {html}, to {recipients}, {pending_hours} h")
+        let mixed = if *mixed_directions { "" } else { ", no mixed directions" };
+        format!("hold {hold}, html {html}{mixed}, to {recipients}, {pending_hours} h")
     }
 
     pub(crate) fn as_host(&self) -> approval::Policy {
-        let Policy { hold, html, recipients, pending_hours } = self.clone();
-        approval::Policy { hold, html, recipients, pending_ms: pending_hours * HOUR_MS }
+        let Policy { hold, html, mixed_directions, recipients, pending_hours } = self.clone();
+        approval::Policy { hold, html, mixed_directions, recipients, pending_ms: pending_hours * HOUR_MS }
     }
 }
 

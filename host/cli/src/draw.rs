@@ -1,7 +1,7 @@
 //! How things look to people. Every foreign string passes `printable`.
 
 use super::output::{Approval, Ran};
-use countersign::approval::html::Rendered;
+use countersign::approval::body::{self, MARK_CLOSE, MARK_OPEN, Rendered};
 use countersign::approval::notices::Weight;
 use countersign::approval::{Action, decision::State};
 use countersign::intent::Status;
@@ -66,7 +66,7 @@ pub fn approval(approval: &Approval) -> String {
     out
 }
 
-/// A message, drawn from its action alone: HTML as text, and where its links lead.
+/// A message, drawn from its action alone: of HTML its tree, and where its links lead. What mixes directions is drawn in every order.
 pub fn message(action: &Action) -> String {
     let mut out = field("From", &action.from);
     for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
@@ -74,15 +74,15 @@ pub fn message(action: &Action) -> String {
             out += &field(name, &list.join(", "));
         }
     }
-    out += &field("Subject", &action.subject);
+    out += &field("Subject", &body::line(&action.subject));
     out.push('\n');
-    let Rendered { text, links } = Rendered::of(action);
-    out += &block(&text);
+    let Rendered { drawn, links, .. } = Rendered::of(action);
+    out += &block(&drawn);
     if !links.is_empty() {
         out.push('\n');
     }
     for (number, link) in links.iter().enumerate() {
-        out += &field(&format!("Link [{}]", number + 1), &link.href);
+        out += &field(&format!("Link {MARK_OPEN}{}{MARK_CLOSE}", number + 1), &link.href);
     }
     out
 }
@@ -91,7 +91,7 @@ pub fn message(action: &Action) -> String {
 const MESSAGE_CHARS: usize = 300;
 /// Where lines of foreign text are broken, marks included: no terminal in use is narrower.
 const COLUMNS: usize = 80;
-/// How much of that the name of a field takes at most: a body has room for a few thousand links, `Link [1234]`.
+/// How much of that the name of a field takes at most: a body has room for a few thousand links, `Link ⟦1234⟧`.
 const NAME_COLUMNS: usize = 12;
 
 /// Foreign text as a block whose every line is marked, so that none can pass for ours. Long lines are broken here rather than

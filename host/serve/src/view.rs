@@ -1,11 +1,11 @@
 //! What is told of things, to programs and people alike: the answers of the HTTP API, and what the command line prints with
 //! `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
-use countersign::approval::html::{Link, Rendered};
+use countersign::approval::body::{Link, Rendered};
 use countersign::approval::notices::Notice;
 use countersign::approval::outbox::Resolution;
 use countersign::approval::outbox::{self, Rejected};
-use countersign::approval::{Action, Binding, BodyKind, Verdict, Words, decision::State};
+use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
 use countersign::audit;
 use countersign::authority::Capability;
 use countersign::clock::rfc3339;
@@ -115,9 +115,10 @@ pub struct Approval {
     pub binding: Binding,
     /// The message that would leave; null while only the question is known.
     pub action: Option<Action>,
-    /// A body in HTML as its reader sees it, links numbered from 1, `[1]`; null where the body is text.
+    /// The body as it is drawn in text, where that is not the body itself: of HTML, what it is made of in marks between `⟦` and
+    /// `⟧`, such as `⟦row 1, column 2⟧` and `⟦1⟧` behind the first link; of any, each line that mixes directions in every order.
     pub body_text: Option<String>,
-    /// Where the links of a body in HTML lead, in this order.
+    /// Where the links of a body in HTML lead, in the order of their numbers.
     pub body_links: Vec<Link>,
     /// The agent's words, quoted. They decide nothing.
     pub agent_says: Words,
@@ -143,8 +144,8 @@ impl Approval {
     pub fn of(stored: &Stored) -> Approval {
         let approval = &stored.approval;
         let action = approval.leaving();
-        let html = action.filter(|action| action.body_kind == BodyKind::Html).map(Rendered::of);
-        let (body_text, body_links) = html.map(|it| (it.text, it.links)).unzip();
+        let (drawn, body_links) = action.map(Rendered::of).map(|it| (it.drawn, it.links)).unzip();
+        let body_text = drawn.filter(|drawn| action.is_some_and(|action| action.body != *drawn));
         // Whoever reads `approved` asks what a person said; that it was used since stands beside it.
         let used = approval.state == State::Used;
         Approval {

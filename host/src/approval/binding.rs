@@ -54,10 +54,16 @@ fn could_cover(approval: &Approval, action: &Action) -> bool {
     approval.state == State::Approved
         && !approval.outdated
         && match approval.binding {
-            Binding::Exact | Binding::Declared => approval.action.as_ref() == Some(action),
+            Binding::Exact | Binding::Declared => covers(approval, action),
             Binding::Hold => true,
             Binding::Question => false,
         }
+}
+
+/// Whether this is the agent's own message, whatever a person made of it. One that was asked in an older version is compared as
+/// it would be asked today.
+fn covers(approval: &Approval, action: &Action) -> bool {
+    approval.action.as_ref().is_some_and(|asked| asked.is_same(action))
 }
 
 /// The digest of an ask that has no action: of the question itself, and of whose it is.
@@ -94,10 +100,8 @@ pub enum Judgement {
 
 /// Judges a send by the approvals of its run. Capability, addresses and scope have been checked before.
 pub fn judge(approvals: &[Approval], action: &Action, now: Millis) -> Judgement {
-    // The agent's own message, whatever a person made of it. Two actions are equal exactly when their digests are.
     let covers = |approval: &&Approval| {
-        matches!(approval.binding, Binding::Exact | Binding::Declared)
-            && approval.action.as_ref() == Some(action)
+        matches!(approval.binding, Binding::Exact | Binding::Declared) && covers(approval, action)
     };
     let usable = |approval: &&Approval| {
         approval.state == State::Approved && now < approval.expires_ms && !approval.outdated

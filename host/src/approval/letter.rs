@@ -3,7 +3,7 @@
 //! Pure: the date is that of the decision, the Message-ID follows from the approval, and there is one part and hence no
 //! boundary. Bcc is in the action and in the envelope, never in the bytes.
 
-use super::{Action, BodyKind};
+use super::{Action, BodyKind, Version, body};
 use crate::clock::Millis;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -41,6 +41,10 @@ pub fn render(action: &Action, message_id: &str, decided: Millis) -> anyhow::Res
     }
     if action.to.is_empty() {
         anyhow::bail!("a message needs a recipient");
+    }
+    let body = &action.body;
+    if action.version != Version::V1 && body::canonical(action.body_kind, body).as_ref() != Ok(body) {
+        anyhow::bail!("a body is what the host made of the agent's, and this one is not");
     }
     // Lines end in CRLF on the wire. A body that has carriage returns of its own travels as base64, so that each of
     // them arrives.
@@ -222,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_but_the_host_makes_the_body_of_a_letter() {
+        for (body_kind, body) in
+            [(BodyKind::Html, "<p>x</p>"), (BodyKind::Text, "a\tb"), (BodyKind::Text, "a\r\nb")]
+        {
+            let action = Action { body_kind, body: body.into(), ..sample() };
+            assert!(render(&action, "id@example.com", 0).is_err() && !carries(&action), "{body}");
+            // It leaves as it was signed, where that was before.
+            assert!(carries(&Action { version: Version::V1, ..action.clone() }), "{body}");
+            assert!(carries(&Action { body: body::canonical(body_kind, body).unwrap(), ..action }), "{body}");
+        }
+    }
+
+    #[test]
     fn rendering_is_pure() {
         assert_eq!(bytes(&sample()), bytes(&sample()));
     }
@@ -250,12 +267,17 @@ mod tests {
 
         #[test]
         fn parsing_the_letter_back_gives_the_same_digest(
-            subject in subject(), body in body(), html in any::<bool>(),
+            subject in subject(), body in body(), html in any::<bool>(), is_new in any::<bool>(),
             to in prop::collection::vec(address(), 1..12),
             cc in prop::collection::vec(address(), 0..12),
         ) {
             let body_kind = if html { BodyKind::Html } else { BodyKind::Text };
-            let action = Action { subject, body, body_kind, to, cc, bcc: vec!["b@c.d".into()], ..sample() }.canonical();
+            // As it was written in the first version, and as it is today.
+            let (version, body) = match body::canonical(body_kind, &body) {
+                Ok(canonical) if is_new => (Version::V2, canonical),
+                _ => (Version::V1, body),
+            };
+            let action = Action { version, subject, body, body_kind, to, cc, bcc: vec!["b@c.d".into()], ..sample() }.canonical();
             let parsed = parse(&bytes(&action), &action).unwrap();
             prop_assert_eq!(parsed.differs(&action), Vec::<&str>::new(), "{}", String::from_utf8_lossy(&bytes(&action)));
             prop_assert_eq!(parsed.digest(), action.digest());

@@ -3,12 +3,13 @@
 //! `action` is the canonical form of what would leave; everything that is shown, signed, stored or sent comes from it.
 //! `binding` fixes, when the agent asks, what the answer will be about, and judges every later send by that alone.
 //! `decision` is the life of an approval, `outbox` that of the message it armed: pure machines, applied by the store
-//! in one transaction. `letter` renders the action to the bytes of a mail.
+//! in one transaction. `body` reads what an agent wrote, makes what leaves of it and draws it; `letter` renders the action to the
+//! bytes of a mail.
 
 pub mod action;
 pub mod binding;
+pub mod body;
 pub mod decision;
-pub mod html;
 pub mod letter;
 pub mod link;
 pub mod linked;
@@ -19,7 +20,7 @@ pub mod policy;
 pub mod words;
 
 pub use crate::address;
-pub use action::{Action, BodyKind};
+pub use action::{Action, BodyKind, Version};
 pub use binding::Binding;
 pub use policy::{PENDING_MS, Policy};
 pub use words::Words;
@@ -67,6 +68,13 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// Whether it was asked by an earlier version and its body has no one drawing, so that nobody can sign what its reader sees.
+    /// Where a person has said yes already, it leaves as it was signed.
+    pub fn has_to_be_asked_again(&self) -> bool {
+        self.state == decision::State::Pending
+            && self.leaving().is_some_and(|action| !action.has_one_drawing())
+    }
+
     /// What leaves if the answer is yes.
     pub fn leaving(&self) -> Option<&Action> {
         self.edited.as_ref().or(self.action.as_ref())

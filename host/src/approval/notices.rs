@@ -3,7 +3,7 @@
 //! Pure. All of the message is hostile, and so is the agent's account of it: whatever is looked for is found in time and memory in
 //! proportion to the text, and what is listed is cut.
 
-use super::html::{Link, Rendered};
+use super::body::{self, Link, Rendered, direction};
 use super::link::{Leads, leads};
 use super::linked::{self, FOUND_MAX};
 use super::names::{Familiar, domain, end_of, reads_latin, registrable, short_name, unicode};
@@ -64,6 +64,8 @@ pub enum Weight {
 pub enum Flag {
     /// It was asked before the backup was taken that the host was restored from.
     Restored,
+    /// It was asked by an earlier version, and its body has no one drawing: it cannot be approved.
+    AskAgain,
     /// No message is known, and a yes lets none leave.
     Question,
     /// No message is known yet; it will be asked about.
@@ -102,6 +104,8 @@ pub enum Flag {
     BlankSpace,
     /// Characters that act or hide.
     EscapedCharacters,
+    /// Lines that are read in another order than they are written, or in several.
+    MixedDirections,
     /// More combining marks on one character than any language has.
     CombiningFlood,
     /// The agent's preview shows the beginning only.
@@ -138,6 +142,11 @@ pub fn notices(approval: &Approval, eyes: &Eyes<'_>) -> Vec<Notice> {
     };
     let body = Rendered::of(action);
     let mut found = Vec::new();
+    if approval.has_to_be_asked_again() {
+        let text = "An earlier version asked this, and readers may see its body otherwise than it is shown here: it cannot be \
+                    approved. Decline it, and have the agent ask again.";
+        found.push(Notice::plain(Flag::AskAgain, text));
+    }
     if approval.binding == Binding::Declared {
         let text = "The message was declared by the agent; only exactly it can leave.";
         found.push(Notice::plain(Flag::Declared, text).usual());
@@ -151,6 +160,7 @@ pub fn notices(approval: &Approval, eyes: &Eyes<'_>) -> Vec<Notice> {
     names(&mut found, action, &body, &linked, eyes);
     letters(&mut found, action, &body);
     files(&mut found, action, &body);
+    directions(&mut found, action, &body);
     shape(&mut found, action, &body);
     preview(&mut found, approval, action, &body);
     found.sort_by_key(|notice| notice.weight);
@@ -453,18 +463,33 @@ fn letters(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
 }
 
 /// What the message is like as a whole.
+/// Lines whose order depends on who reads them.
+fn directions(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
+    let subject = Some(action.subject.as_str()).filter(|subject| direction::is_mixed(subject));
+    let lines: Vec<_> = subject.into_iter().chain(body.mixed.iter().map(String::as_str)).collect();
+    if lines.is_empty() {
+        return;
+    }
+    // By their letters as numbers: what is quoted here must not turn the sentence round.
+    let escaped: Vec<_> =
+        lines.iter().take(LISTED_MAX + 1).map(|line| direction::escaped(&cut(line))).collect();
+    let listed: Vec<_> =
+        escaped.iter().map(String::as_str).chain(lines.iter().skip(escaped.len()).copied()).collect();
+    let text = "Letters from the right stand among others, so that a line is read in another order than it is written; every \
+                order is shown below it";
+    found.push(Notice::listing(Flag::MixedDirections, text, &listed, true));
+}
+
 fn shape(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     if action.subject.chars().all(is_blank) {
         found.push(Notice::plain(Flag::EmptySubject, "The subject is empty."));
     }
-    if body.text.chars().all(is_blank) {
+    if body.drawn.chars().all(is_blank) {
         found.push(Notice::plain(Flag::EmptyBody, "The body is empty."));
     }
     if action.body_kind == BodyKind::Html {
-        found.push(
-            Notice::plain(Flag::Html, "The body is HTML; it is shown as text, with its links listed.")
-                .usual(),
-        );
+        let text = "The body is HTML; all of it that leaves is shown, with its links listed.";
+        found.push(Notice::plain(Flag::Html, text).usual());
     }
     let lines = body.text.lines().count();
     if lines > LINES_NOTICED || action.body.len() > BYTES_NOTICED {
@@ -534,17 +559,6 @@ fn gaps(text: &str) -> Vec<usize> {
     gaps
 }
 
-/// The text of a body without the numbers behind its links.
-fn without_numbers(body: &Rendered) -> String {
-    let (mut out, mut rest) = (String::new(), body.text.as_str());
-    for number in 1..=body.links.len() {
-        let Some((before, after)) = rest.split_once(&format!("[{number}]")) else { break };
-        out.push_str(before);
-        rest = after;
-    }
-    out + rest
-}
-
 /// What the agent says of the message, beside the message it would send. What a person changed is said elsewhere.
 fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body: &Rendered) {
     let details = &approval.words.details;
@@ -554,9 +568,11 @@ fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body:
         let text = &rendered.as_ref().unwrap_or(body).text;
         let end = preview.trim_end();
         let shown = end.strip_suffix("...").or(end.strip_suffix('…')).unwrap_or(end).trim_end();
-        let plain = without_numbers(rendered.as_ref().unwrap_or(body));
-        // An agent knows the source of its HTML, and may quote that; it knows nothing of the numbers of links.
-        match [&plain, text, &asked.body].into_iter().find(|text| text.starts_with(shown)) {
+        // An agent knows the source of its HTML, and may quote the beginning of that.
+        let source = (asked.body_kind == BodyKind::Html).then(|| body::words_of(shown)).flatten();
+        let begins = text.starts_with(shown) || source.as_ref().is_some_and(|words| text.starts_with(words));
+        let shown = if text.starts_with(shown) { shown } else { source.as_deref().unwrap_or(shown) };
+        match Some(text).filter(|_| begins) {
             None => {
                 let text = "The agent's preview is not how the message begins.";
                 found.push(Notice::plain(Flag::PreviewDiffers, text));
@@ -595,13 +611,18 @@ fn preview(found: &mut Vec<Notice>, approval: &Approval, leaving: &Action, body:
         ("cc", addressed && !same("cc", &asked.cc)),
         ("bcc", addressed && !same("bcc", &asked.bcc)),
         ("subject", named("subject") && text("subject") != Some(Some(&asked.subject))),
-        ("body", named("body") && text("body") != Some(Some(&asked.body))),
+        ("body", named("body") && !text("body").flatten().is_some_and(|told| is_told(told, asked))),
     ];
     let fields: Vec<_> = other.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect();
     if !fields.is_empty() {
         let text = "The agent's account differs from the message in";
         found.push(Notice::listing(Flag::WordsDiffer, text, &fields, true));
     }
+}
+
+/// Whether a body in the agent's own spelling is that of the message.
+fn is_told(told: &str, asked: &Action) -> bool {
+    told == asked.body || body::canonical(asked.body_kind, told).is_ok_and(|told| told == asked.body)
 }
 
 #[cfg(test)]
@@ -654,8 +675,8 @@ mod tests {
     }
 
     fn html(text: &str) -> Vec<Notice> {
-        super::super::html::check(text).unwrap();
-        let mut found = of(Action { body: text.into(), body_kind: BodyKind::Html, ..plain() }, json!({}));
+        let text = body::canonical(BodyKind::Html, text).unwrap();
+        let mut found = of(Action { body: text, body_kind: BodyKind::Html, ..plain() }, json!({}));
         found.retain(|notice| notice.flag != Flag::Html);
         found
     }
@@ -663,7 +684,7 @@ mod tests {
     #[test]
     fn of_a_plain_message_there_is_nothing_to_say() {
         assert_eq!(of(plain(), json!({})), []);
-        assert_eq!(body("Grüße aus Köln,\r\n\tZoë ❤\u{fe0f}\n\nПривет, שלום, 日本語"), []);
+        assert_eq!(body("Grüße aus Köln,\r\n\tZoë ❤\u{fe0f}\n\nПривет, 日本語\nשלום!"), []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the operator allows, beside what agents are granted and people sign. Pure.
 
+use super::body::{Rendered, direction};
 use super::{Action, Binding, BodyKind};
 use crate::address::{self, Fault};
 use crate::authority::Pattern;
@@ -21,20 +22,40 @@ pub const HOUR_MS: Millis = 60 * 60 * 1000;
 
 /// What the operator allows. Judged when an agent asks, when a person decides and when a message leaves, each time as it stands then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Policy {
     /// Whether a person may be asked about a message that is not known yet.
     pub hold: bool,
     /// Whether a body may be HTML.
     pub html: bool,
+    /// Whether a subject or a line of a body may mix directions of writing, so that its order depends on who reads it.
+    pub mixed_directions: bool,
     /// Whom mail may go to; `None` is anybody, an empty list nobody.
     pub recipients: Option<Vec<Pattern>>,
     /// How long an approval may stay undecided, and then unused.
     pub pending_ms: Millis,
 }
 
+/// A policy as it lies on disk.
+#[derive(Deserialize)]
+struct Written {
+    hold: bool,
+    html: bool,
+    /// Policies were kept without it. What strict ones forbade then is what they forbid now: nobody's yes is taken back by that.
+    mixed_directions: Option<bool>,
+    recipients: Option<Vec<Pattern>>,
+    pending_ms: Millis,
+}
+
+impl From<Written> for Policy {
+    fn from(Written { hold, html, mixed_directions, recipients, pending_ms }: Written) -> Policy {
+        Policy { hold, html, mixed_directions: mixed_directions.unwrap_or(html), recipients, pending_ms }
+    }
+}
+
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { hold: true, html: true, recipients: None, pending_ms: PENDING_MS }
+        Policy { hold: true, html: true, mixed_directions: true, recipients: None, pending_ms: PENDING_MS }
     }
 }
 
@@ -50,6 +71,9 @@ impl Policy {
         are_addresses(action)?;
         if action.body_kind == BodyKind::Html && !self.html {
             return Err(Refusal::parameter("bodyKind", "must be `text`: the operator allows no HTML"));
+        }
+        if !self.mixed_directions {
+            one_direction(action)?;
         }
         let Some(allowed) = &self.recipients else { return Ok(()) };
         let is_allowed = |address: &&str| allowed.iter().any(|pattern| pattern.covers(address));
@@ -89,6 +113,7 @@ impl Policy {
         let forbids = |now: bool, before: bool| before && !now;
         forbids(self.hold, before.hold)
             || forbids(self.html, before.html)
+            || forbids(self.mixed_directions, before.mixed_directions)
             || fewer_recipients
             || self.pending_ms < before.pending_ms
     }
@@ -121,6 +146,16 @@ pub fn are_addresses(message: &Action) -> Result<(), Refusal> {
 /// How much of a bad address is quoted: enough to recognise it. It is hostile, and goes into journals and pages.
 const ADDRESS_CHARS_MAX: usize = 120;
 
+fn one_direction(action: &Action) -> Result<(), Refusal> {
+    let mixed = match direction::is_mixed(&action.subject) {
+        true => Some("subject"),
+        false => (!Rendered::of(action).mixed.is_empty()).then_some("body"),
+    };
+    let what = "must not mix letters from the right with letters from the left or digits in one line: the operator allows no line \
+                whose order depends on its reader. Give each its own line";
+    mixed.map_or(Ok(()), |field| Err(Refusal::parameter(field, what)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,10 +181,11 @@ mod tests {
         }
         let mut policies = Vec::new();
         for recipients in lists {
-            for bits in 0..8 {
+            for bits in 0..16 {
                 policies.push(Policy {
                     hold: bits & 1 == 1,
                     html: bits & 2 == 2,
+                    mixed_directions: bits & 8 == 8,
                     recipients: recipients.clone(),
                     pending_ms: if bits & 4 == 4 { PENDING_MS } else { HOUR_MS },
                 });
@@ -216,6 +252,36 @@ mod tests {
     }
 
     #[test]
+    fn lines_whose_order_depends_on_the_reader_can_be_forbidden() {
+        let policy = Policy { mixed_directions: false, ..Policy::default() };
+        let told = |action: Action| {
+            policy.admit(&action).map_err(|refusal| refusal.details.unwrap()["parameter"].clone())
+        };
+        assert_eq!(
+            told(Action { subject: "Account 1111 \u{5d0} 3704".into(), ..sample() }),
+            Err("subject".into())
+        );
+        assert_eq!(told(Action { body: "a\nIBAN DE89 \u{627} 3704".into(), ..sample() }), Err("body".into()));
+        assert_eq!(
+            told(Action { body: "\u{5e9}\u{5dc}\u{5d5}\u{5dd}!\nHello 5".into(), ..sample() }),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_policy_that_was_kept_before_it_spoke_of_directions_is_no_stricter_than_it_was() {
+        let kept = |html: bool| -> Policy {
+            serde_json::from_str(&format!(
+                r#"{{"hold":true,"html":{html},"recipients":null,"pending_ms":1}}"#
+            ))
+            .unwrap()
+        };
+        assert!(kept(true).mixed_directions && !kept(false).mixed_directions);
+        let written = serde_json::to_string(&Policy { mixed_directions: true, ..kept(false) }).unwrap();
+        assert!(serde_json::from_str::<Policy>(&written).unwrap().mixed_directions);
+    }
+
+    #[test]
     fn no_policy_is_stricter_than_itself() {
         for policy in all() {
             assert!(!policy.is_stricter_than(&policy), "{policy:?}");
@@ -248,6 +314,7 @@ mod tests {
         let stricter = [
             Policy { hold: false, ..before.clone() },
             Policy { html: false, ..before.clone() },
+            Policy { mixed_directions: false, ..before.clone() },
             Policy { recipients: patterns(&["*@x.com"]), ..before.clone() },
             Policy { recipients: patterns(&[]), ..before.clone() },
             Policy { pending_ms: before.pending_ms - 1, ..before.clone() },
@@ -262,8 +329,15 @@ mod tests {
     fn any_policy() -> impl Strategy<Value = Policy> {
         let pattern = "[ab*]{0,2}@?[ab*]{0,2}".prop_map(Pattern::new);
         let recipients = prop::option::of(prop::collection::vec(pattern, 0..6));
-        (any::<[bool; 2]>(), recipients, 1..=PENDING_MS_MAX)
-            .prop_map(|([hold, html], recipients, pending_ms)| Policy { hold, html, recipients, pending_ms })
+        (any::<[bool; 3]>(), recipients, 1..=PENDING_MS_MAX).prop_map(
+            |([hold, html, mixed_directions], recipients, pending_ms)| Policy {
+                hold,
+                html,
+                mixed_directions,
+                recipients,
+                pending_ms,
+            },
+        )
     }
 
     proptest! {
@@ -281,6 +355,7 @@ mod tests {
                 true => Policy {
                     hold: before.hold || other.hold,
                     html: before.html || other.html,
+                    mixed_directions: before.mixed_directions || other.mixed_directions,
                     recipients: match (&before.recipients, other.recipients) {
                         (Some(old), Some(more)) => Some(more.into_iter().chain(old.clone()).collect()),
                         _ => None,

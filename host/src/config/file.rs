@@ -14,6 +14,7 @@ pub const KEYS: &[&str] = &[
     "approval.policy",
     "approval.recipients",
     "approval.html",
+    "approval.mixed_directions",
     "approval.hold",
     "approval.pending_hours",
     "users.NAME.address",

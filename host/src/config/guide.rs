@@ -40,6 +40,15 @@ fn rows() -> Vec<Row> {
         ),
         row("approval.html", ["whether a body may be HTML", only(free.html), only(strict.html)]),
         row(
+            "approval.mixed_directions",
+            [
+                "whether a subject or a line of a body may mix letters from the right, as of Hebrew and Arabic, with other letters \
+                 or digits: its order depends on who reads it",
+                only(free.mixed_directions),
+                only(strict.mixed_directions),
+            ],
+        ),
+        row(
             "approval.hold",
             [
                 "whether a person may be asked before the message is known. Such a yes lets the run go on, and the message is \

@@ -120,6 +120,8 @@ codes! {
         StaleDigest = "STALE_DIGEST",
         /// Approving away from a terminal needs the digest that was shown.
         DigestRequired = "DIGEST_REQUIRED",
+        /// The body of what would be approved is not seen in one way; asked by an earlier version.
+        AskAgain = "ASK_AGAIN",
         /// The operator does not allow what would be approved.
         PolicyForbids = "POLICY_FORBIDS",
         /// The message is not uncertain, so there is nothing to find out.

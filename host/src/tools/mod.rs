@@ -11,7 +11,7 @@ pub mod messages;
 pub use bindings::interpreter::interpreter;
 pub use bindings::{Agent, AgentPre, types};
 
-use crate::approval::{Action, Approval, BodyKind, Policy};
+use crate::approval::{Action, Approval, BodyKind, Policy, Version};
 use crate::authority::{Authority, Call, Capability};
 use crate::digest::Digest;
 use crate::journal::{Fault, Journal, ToolError};
@@ -48,6 +48,7 @@ impl Identity {
     /// An action of this run that has no content yet.
     pub fn action(&self) -> Action {
         Action {
+            version: Version::V2,
             capability: Capability::MessagesSend,
             tenant: self.tenant.clone(),
             user: self.user.clone(),

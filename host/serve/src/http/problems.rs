@@ -99,6 +99,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::SelfApproval
         | Code::CapabilityDenied
         | Code::PolicyForbids
+        | Code::AskAgain
         | Code::ScopeViolation
         | Code::ForgedRequest => StatusCode::FORBIDDEN,
         Code::UnknownId | Code::ResourceNotFound => StatusCode::NOT_FOUND,

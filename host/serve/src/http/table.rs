@@ -291,6 +291,7 @@ pub fn routes() -> Vec<Route> {
             Code::SelfApproval,
             Code::CapabilityDenied,
             Code::PolicyForbids,
+            Code::AskAgain,
             Code::RequestTooLarge,
         ]),
         Route::new(

@@ -35,7 +35,7 @@ impl Host for View<'_> {
         let (mode, now) = (journal.mode(), journal.now());
         let (mut released, mut cancelled) = (None, None);
         let live = async {
-            let action = match (rules::admit(authority, identity, policy, message.clone()), mode) {
+            let action = match (rules::admit(authority, identity, policy, message.clone(), approvals), mode) {
                 (Ok(action), Mode::Branch) => return Err(Stop::Found(Box::new(action)).into()),
                 (Err(refusal), Mode::Branch) => return Err(Stop::Barred(refusal).into()),
                 (admitted, Mode::Live | Mode::Replay) => admitted?,

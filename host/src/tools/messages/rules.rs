@@ -1,9 +1,10 @@
 //! What can be listed and what can be sent. Pure.
 
 use super::{Query, SEND};
+use crate::approval::decision::State;
 use crate::approval::policy::are_addresses;
 use crate::approval::words::Declared;
-use crate::approval::{Action, BodyKind, Policy, address, html, letter};
+use crate::approval::{Action, Approval, BodyKind, Policy, Version, address, body, letter};
 use crate::authority::{Authority, Capability, confine};
 use crate::clock;
 use crate::refusals::Refusal;
@@ -44,7 +45,8 @@ pub fn query(filter: &Filter) -> Result<Query, Refusal> {
     Ok(Query { from: filter.from.clone(), after_ms, limit })
 }
 
-/// Everything about a send that does not depend on what a person says.
+/// Everything about a send that does not depend on what a person says. `signed` are the run's approvals: what one of them let
+/// leave in an older version leaves as it was signed.
 ///
 /// # Errors
 ///
@@ -54,9 +56,13 @@ pub fn admit(
     identity: &Identity,
     policy: &Policy,
     message: Outgoing,
+    signed: &[Approval],
 ) -> Result<Action, Refusal> {
     let permit = authority.admit(&SEND)?;
-    let action = action(identity, message)?;
+    let action = match as_signed(identity, &message, signed) {
+        Some(action) => action,
+        None => action(identity, message)?,
+    };
     confine(&permit, Capability::MessagesSend, action.recipients())?;
     policy.admit(&action)?;
     Ok(action)
@@ -70,24 +76,38 @@ pub fn declared(
     declared: Declared,
 ) -> Option<Action> {
     let Declared { to, cc, bcc, subject, body, body_kind } = declared;
-    admit(authority, identity, policy, Outgoing { to, cc, bcc, subject, body, body_kind }).ok()
+    admit(authority, identity, policy, Outgoing { to, cc, bcc, subject, body, body_kind }, &[]).ok()
 }
 
-/// Turns what the guest handed over into the canonical action. The guest chose every byte of it.
-fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
+/// What the guest handed over, as an action without canonical form. The guest chose every byte of it.
+fn written(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
     let Outgoing { to, cc, bcc, subject, body, body_kind } = message;
     let kind = self::body_kind(body_kind.as_deref(), &body)?;
-    let action = Action { to, cc, bcc, subject, body_kind: kind, body, ..identity.action() };
-    check(&action)?;
-    Ok(action.canonical())
+    Ok(Action { to, cc, bcc, subject, body_kind: kind, body, ..identity.action() })
 }
 
-/// Whether this can be a message: what an agent hands over, and what a person makes of it.
+fn action(identity: &Identity, message: Outgoing) -> Result<Action, Refusal> {
+    check(written(identity, message)?)
+}
+
+/// The message in the older version in which a person said yes to it and it has not been used: it was judged when it was asked.
+fn as_signed(identity: &Identity, message: &Outgoing, signed: &[Approval]) -> Option<Action> {
+    let of_old = |approval: &&Approval| {
+        approval.state == State::Approved
+            && approval.action.as_ref().is_some_and(|asked| asked.version == Version::V1)
+    };
+    let mut of_old = signed.iter().filter(of_old).peekable();
+    of_old.peek()?;
+    let action = Action { version: Version::V1, ..written(identity, message.clone()).ok()? }.canonical();
+    of_old.any(|approval| approval.action.as_ref() == Some(&action)).then_some(action)
+}
+
+/// Makes the canonical action of what an agent hands over, or of what a person makes of it.
 ///
 /// # Errors
 ///
-/// `INVALID_PARAMETER` or `INVALID_RECIPIENT`.
-pub fn check(message: &Action) -> Result<(), Refusal> {
+/// `INVALID_PARAMETER` or `INVALID_RECIPIENT`, where it can be no message.
+pub fn check(message: Action) -> Result<Action, Refusal> {
     if message.to.is_empty() {
         return Err(Refusal::parameter("to", "needs at least one address"));
     }
@@ -97,7 +117,7 @@ pub fn check(message: &Action) -> Result<(), Refusal> {
             format!("and cc and bcc may have at most {RECIPIENTS_MAX} recipients"),
         ));
     }
-    are_addresses(message)?;
+    are_addresses(&message)?;
     if message.subject.len() > SUBJECT_BYTES_MAX {
         return Err(Refusal::parameter("subject", format!("is longer than {SUBJECT_BYTES_MAX} bytes")));
     }
@@ -108,12 +128,17 @@ pub fn check(message: &Action) -> Result<(), Refusal> {
     if message.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::parameter("body", format!("is longer than {BODY_BYTES_MAX} bytes")));
     }
-    if message.body_kind == BodyKind::Html {
-        html::check(&message.body)?;
+    let body = body::canonical(message.body_kind, &message.body)?;
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Refusal::parameter(
+            "body",
+            format!("is longer than {BODY_BYTES_MAX} bytes with spaces for its tabs"),
+        ));
     }
+    let message = Action { version: Version::V2, body, ..message }.canonical();
     // Nobody is asked for what could not be armed: the bytes that would leave, read back, must carry the action.
-    match letter::carries(&message.clone().canonical()) {
-        true => Ok(()),
+    match letter::carries(&message) {
+        true => Ok(message),
         false => Err(Refusal::parameter("message", "cannot be written as a mail that reads the same")),
     }
 }
@@ -133,6 +158,8 @@ fn body_kind(asked: Option<&str>, body: &str) -> Result<BodyKind, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::approval::binding::{Judgement, judge};
+    use crate::approval::{Binding, Words};
     use crate::digest::Digest;
     use crate::refusals::Code;
 
@@ -224,6 +251,47 @@ mod tests {
             refused(Outgoing { cc: crowd, ..message() }).0 == Code::InvalidParameter,
             "all lists count together"
         );
+    }
+
+    /// An approval of a message in the first version, in this state.
+    fn old(state: State, body: &str) -> Approval {
+        let message = Outgoing { body: body.into(), body_kind: Some("html".into()), ..message() };
+        let action = Action { version: Version::V1, ..written(&identity(), message).unwrap() }.canonical();
+        Approval {
+            id: "appr_1".into(),
+            state,
+            verdict: None,
+            binding: Binding::Exact,
+            digest: action.digest(),
+            action: Some(action),
+            edited: None,
+            words: Words::new("send_message".into(), "t".into(), "d".into(), None).unwrap(),
+            asked_ms: 0,
+            expires_ms: 1_000,
+            outdated: false,
+        }
+    }
+
+    #[test]
+    fn what_was_signed_in_an_older_version_leaves_as_it_was_signed() {
+        let authority = Authority::new("a".into(), [Capability::MessagesSend].into(), Default::default());
+        let broken = "<table><tbody><tr><td>a<br>b</td><td>c</td></tr></tbody></table>";
+        let send = |body: &str, approval: Approval| {
+            let message = Outgoing { body: body.into(), body_kind: Some("html".into()), ..message() };
+            let signed = [approval];
+            let action = admit(&authority, &identity(), &Policy::default(), message, &signed)?;
+            Ok::<_, Refusal>((judge(&signed, &action, 0), action.version))
+        };
+        let release = Judgement::Release { approval: "appr_1".into() };
+        assert_eq!(send(broken, old(State::Approved, broken)), Ok((release.clone(), Version::V1)));
+        assert_eq!(send("<p>x</p>", old(State::Approved, "<p>x</p>")), Ok((release.clone(), Version::V1)));
+        // In the agent's own spelling, which is the message a person is shown.
+        assert_eq!(send("<P>x", old(State::Approved, "<p>x</p>")), Ok((release, Version::V2)));
+        // Without a yes, it cannot even be asked about.
+        assert_eq!(send(broken, old(State::Pending, broken)).unwrap_err().code, Code::InvalidParameter);
+        assert!(old(State::Pending, broken).has_to_be_asked_again());
+        assert!(!old(State::Approved, broken).has_to_be_asked_again());
+        assert!(!old(State::Pending, "<p>x</p>").has_to_be_asked_again());
     }
 
     #[test]

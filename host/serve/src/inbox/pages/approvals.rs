@@ -1,8 +1,9 @@
 //! What waits for a decision: the list, and the page on which a person signs.
 
 use super::wrong::{alert, kept};
-use super::{Page, Place, Viewer, count, empty, fact, older, text};
+use super::{Page, Place, Viewer, body, count, empty, fact, older, text};
 use crate::view::{Approval, Failure};
+use countersign::approval::body::Rendered;
 use countersign::approval::decision::State;
 use countersign::approval::notices::{Flag, Notice, Weight};
 use countersign::approval::{Action, Binding, BodyKind};
@@ -264,6 +265,7 @@ fn name(flag: Flag) -> &'static str {
     match flag {
         Flag::Question => "Question",
         Flag::Restored => "Restored",
+        Flag::AskAgain => "Has to be asked again",
         Flag::Hold => "Message not known yet",
         Flag::Declared => "Declared message",
         Flag::Edited => "Changed by a person",
@@ -282,6 +284,7 @@ fn name(flag: Flag) -> &'static str {
         Flag::LongBody => "Long body",
         Flag::BlankSpace => "Blank space",
         Flag::EscapedCharacters => "Hidden characters",
+        Flag::MixedDirections => "Two directions",
         Flag::CombiningFlood => "Stacked marks",
         Flag::PreviewGap => "Gap to the preview",
         Flag::PreviewDiffers => "Another preview",
@@ -312,17 +315,14 @@ fn message(approval: &Approval) -> Markup {
     html! {
         section.message aria-labelledby="message" {
             h2 #message { (tense) }
-            (letter(action, approval.body_text.as_deref(), &approval.body_links))
+            (letter(action))
         }
     }
 }
 
-/// A message: `body_text` is how a body in HTML reads, and `links` where its links lead.
-pub fn letter(
-    action: &Action,
-    body_text: Option<&str>,
-    links: &[countersign::approval::html::Link],
-) -> Markup {
+/// A message, drawn from its action alone.
+pub fn letter(action: &Action) -> Markup {
+    let body = Rendered::of(action);
     html! {
         dl.letter {
             (fact("From", text::say(&action.from)))
@@ -330,15 +330,14 @@ pub fn letter(
                 @if !list.is_empty() { (fact(name, text::list(list))) }
             }
             (fact("Subject", html! {
-                @if action.subject.is_empty() { em { "empty" } } @else { (text::say(&action.subject)) }
+                @if action.subject.is_empty() { em { "empty" } } @else { (body::line(&action.subject)) }
             }))
         }
-        h3 { "Body" @if action.body_kind == BodyKind::Html { ", HTML shown as text" } }
-        @let body = body_text.unwrap_or(&action.body);
-        @if body.is_empty() { p { em { "The body is empty." } } } @else { (text::block(body)) }
-        @if !links.is_empty() {
+        h3 { "Body" @if action.body_kind == BodyKind::Html { ", HTML" } }
+        @if action.body.is_empty() { p { em { "The body is empty." } } } @else { (body::body(&body)) }
+        @if !body.links.is_empty() {
             h3 { "Where its links lead" }
-            ol.links { @for link in links { li { (text::say(&link.href)) } } }
+            ol.links { @for link in &body.links { li { (text::say(&link.href)) } } }
         }
     }
 }
@@ -380,9 +379,13 @@ fn decision(viewer: &Viewer, one: &One<'_>) -> Markup {
     html! {
         section.decision aria-labelledby="decision" {
             h2 #decision { "Your decision" }
-            (viewer.form(&path("approve"), &approval.digest, html! {
-                button.yes type="submit" { (yes) }
-            }))
+            @if approval.flags.iter().any(|notice| notice.flag == Flag::AskAgain) {
+                p { "It cannot be approved: the agent has to ask again." }
+            } @else {
+                (viewer.form(&path("approve"), &approval.digest, html! {
+                    button.yes type="submit" { (yes) }
+                }))
+            }
             (viewer.form(&path("decline"), &approval.digest, html! {
                 (note("note", one.note))
                 button.no type="submit" { "Decline" }

@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod approvals;
 pub mod audit;
+pub mod body;
 pub mod cards;
 pub mod entrance;
 pub mod intents;

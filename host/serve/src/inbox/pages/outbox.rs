@@ -4,8 +4,6 @@ use super::approvals::letter;
 use super::wrong::alert;
 use super::{Page, Place, Viewer, empty, fact, older, text};
 use crate::view::{Failure, OutboxMessage};
-use countersign::approval::BodyKind;
-use countersign::approval::html::Rendered;
 use countersign::approval::outbox::{Resolution, State};
 use countersign::people::Deed;
 use countersign::refusals::Code;
@@ -92,8 +90,6 @@ fn state(state: State) -> &'static str {
 
 /// Draws one message.
 pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Failure)>) -> Page {
-    let html = (message.action.body_kind == BodyKind::Html).then(|| Rendered::of(&message.action));
-    let (text, links) = html.map(|it| (it.text, it.links)).unzip();
     let resolves = message.state == State::Uncertain && viewer.may(Deed::Decide);
     let main = html! {
         @if let Some((code, failure)) = failed { (alert(code, failure)) }
@@ -115,7 +111,7 @@ pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Fail
         }
         section.message aria-labelledby="message" {
             h2 #message { "The message that was signed" }
-            (letter(&message.action, text.as_deref(), links.as_deref().unwrap_or_default()))
+            (letter(&message.action))
         }
         @if !message.rejected.is_empty() {
             section aria-labelledby="rejected" {

@@ -99,6 +99,7 @@ fn advice(code: Code) -> Option<&'static str> {
             "Nothing more is told here; the server's log says what happened."
         }
         Code::CapabilityDenied => "Whoever it acts for has to grant it again, or the approval is declined.",
+        Code::AskAgain => "It can only be declined. Run the intent again, and the agent asks again.",
         Code::PolicyForbids => "It can only be declined, unless the operator changes the policy.",
         _ => return None,
     })
