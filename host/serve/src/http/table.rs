@@ -364,7 +364,8 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/v1/mail", "List one's own incoming mail, newest first", outbox::mail)
             .needs(Invoke)
             .query::<outbox::Mailbox>()
-            .gives::<view::Messages>(200),
+            .gives::<view::Messages>(200)
+            .refuses(&[Code::UnknownId]),
         Route::new(
             on(&get),
             "/v1/sent",
@@ -372,7 +373,9 @@ pub fn routes() -> Vec<Route> {
             outbox::sent,
         )
         .needs(Invoke)
-        .gives::<view::Sent>(200),
+        .query::<outbox::Letters>()
+        .gives::<view::Sent>(200)
+        .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/me", "Who the token speaks for", people::me).gives::<view::Me>(200),
         Route::new(on(&get), "/v1/people", "List everybody who may sign in", people::list)
             .needs(ManagePeople)
