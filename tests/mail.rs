@@ -110,3 +110,61 @@ fn the_digest_of_real_mail_agrees_with_an_independent_count() {
         assert_eq!(shown, expected, "{name}");
     }
 }
+
+#[test]
+fn a_list_goes_on_behind_its_last_message_until_every_one_was_listed_once() {
+    let cli = Cli::new();
+    let mbox = crate::support::workspace().join("tests/cases/mail/r50-same-second.mbox");
+    assert_eq!(cli.json(0, &["mailbox", "import", mbox.to_str().unwrap()])["added"], 250);
+    let (mut seen, mut before) = (Vec::new(), None::<String>);
+    loop {
+        let mut arguments = vec!["mailbox", "list", "--limit", "100"];
+        if let Some(before) = &before {
+            arguments.extend(["--before", before]);
+        }
+        let page = cli.json(0, &arguments);
+        let subjects = page["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| message["subject"].as_str().unwrap().to_owned());
+        seen.extend(subjects);
+        match page["next"].as_str() {
+            Some(next) => before = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 250);
+    assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 250);
+    for verb in ["list", "sent"] {
+        let refused = cli.run(&["mailbox", verb, "--before", "msg_nope"]);
+        assert!(refused.code != 0 && refused.stderr.contains("UNKNOWN_ID"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_message_in_a_message_a_hundred_thousand_times_ends_no_import() {
+    let cli = Cli::new();
+    let nested = cli.scratch().join("nested.eml");
+    let text = format!(
+        "From: a@example.org\nSubject: nested\n{}",
+        "Content-Type: message/rfc822\n\n".repeat(130_000)
+    );
+    std::fs::write(&nested, text).unwrap();
+    assert_eq!(cli.json(0, &["mailbox", "import", nested.to_str().unwrap()])["added"], 1);
+    let long = cli.scratch().join("long.eml");
+    std::fs::write(
+        &long,
+        format!("Content-Type: text/plain; {}\nFrom: b@example.org\n\nx\n", "a=b; ".repeat(1 << 20)),
+    )
+    .unwrap();
+    assert_eq!(cli.json(0, &["mailbox", "import", long.to_str().unwrap()])["added"], 1);
+    let listed = cli.json(0, &["mailbox", "list"]);
+    let senders: HashSet<_> = listed["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["from"].as_str().unwrap())
+        .collect();
+    assert_eq!(senders, HashSet::from(["a@example.org", "b@example.org"]));
+}

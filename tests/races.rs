@@ -693,7 +693,7 @@ async fn of_all_who_lay_hands_on_an_approval_the_first_decides_and_the_others_he
     let (mut sent, mut ends) = (Vec::new(), BTreeMap::<_, usize>::new());
     for (race, tried) in &run {
         let (user, fate) = (&race.user, &fates[&race.approval]);
-        let left = field.store.sent(TENANT, user, 10).unwrap();
+        let left = field.store.sent(TENANT, user, None, 10).unwrap();
         let stored = field.store.approval(user, &race.approval).unwrap();
         assert_eq!(stored.approval.state, fate.state);
         assert_eq!(stored.decided.map(|decided| decided.by), fate.decided.clone().map(|decided| decided.2));

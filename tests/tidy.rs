@@ -224,6 +224,7 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::agent::{manifest, package};
     use countersign::approval::{self, body, outbox, policy, words};
     use countersign::backends::import;
+    use countersign::backends::reading::{self, address, header, mime};
     use countersign::engine::limits::{self, Limits};
     use countersign::people::{password, secret, throttle};
     use countersign::tools::messages::rules;
@@ -345,8 +346,25 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ("MODULES_MAX", &[countersign_js::MODULES_MAX as u64, countersign_js::SOURCE_BYTES_MAX as u64]),
         (
             "MESSAGE_BYTES_MAX",
-            &[import::MESSAGE_BYTES_MAX, import::BODY_BYTES_MAX as u64, import::FIELD_BYTES_MAX as u64],
+            &[import::MESSAGE_BYTES_MAX, reading::BODY_BYTES_MAX as u64, reading::FIELD_BYTES_MAX as u64],
         ),
+        (
+            "FIELDS_MAX",
+            &[header::FIELDS_MAX, header::FIELD_VALUE_BYTES_MAX, reading::words::ENCODED_WORD_BYTES_MAX]
+                .map(|it| it as u64),
+        ),
+        (
+            "ENTRIES_MAX",
+            &[address::ENTRIES_MAX, address::NAME_BYTES_MAX, import::NAMES_MAX].map(|it| it as u64),
+        ),
+        (
+            "PARTS_DEPTH_MAX",
+            &[mime::PARTS_DEPTH_MAX, mime::PARTS_MAX, mime::PARAMETERS_MAX, mime::PART_BYTES_MAX]
+                .map(|it| it as u64),
+        ),
+        ("ATTACHMENTS_MAX", &[mime::ATTACHMENTS_MAX, mime::ATTACHMENT_NAME_BYTES_MAX].map(|it| it as u64)),
+        ("ELEMENTS_DEPTH_MAX", &[reading::html::ELEMENTS_DEPTH_MAX as u64]),
+        ("DATE_AHEAD_MS_MAX", &[import::DATE_AHEAD_MS_MAX as u64 / 3_600_000]),
     ];
     let page = std::fs::read_to_string(workspace().join("host/ARCHITECTURE.md")).unwrap();
     let rows: Vec<_> =

@@ -78,16 +78,34 @@ export interface Message {
   to: string[];
   /** Decoded subject. */
   subject: string;
-  /** The text part, or the HTML part reduced to text; at most 16 KiB. */
+  /** What a person would read of it, HTML and invitations as text; at most 16 KiB. */
   body: string;
   /** There and true where `body` was cut. */
   truncated?: true;
-  /** The Date header in UTC, or else the time of receipt; RFC 3339. */
+  /** The Date header in UTC where it can be true, or else the time of receipt; RFC 3339. */
   timestamp: string;
   /** True while nobody has read it. */
   unread: boolean;
   /** What else is known of it. */
-  extras?: { messageId?: string; inReplyTo?: string; thread?: string };
+  extras?: MessageExtras;
+}
+
+/** What else is known of a message. Whoever wrote it chose all of it, and every member may be absent. */
+export interface MessageExtras {
+  /** The Message-ID header, without angle brackets. */
+  messageId?: string;
+  /** The Message-ID of the message it answers. */
+  inReplyTo?: string;
+  /** The Message-ID of the first message of its thread. */
+  thread?: string;
+  /** Addresses of the Cc headers, at most 100. */
+  cc?: string[];
+  /** Where answers are to go, if not to the sender. */
+  replyTo?: string[];
+  /** Names that stand beside addresses, by address, at most 32. A name is no proof of who somebody is. */
+  names?: Record<string, string>;
+  /** What came with it, at most 32: the type as declared, and the size in bytes where all of it is kept. */
+  attachments?: { name?: string; type: string; size?: number }[];
 }
 
 /** A message to send. */

@@ -19,6 +19,7 @@ use countersign::authority::{Authority, Capability};
 use countersign::backends::local::Local;
 use countersign::clock::Clock;
 use countersign::config::Config;
+use countersign::digest::Digest;
 use countersign::engine::{Driven, Engine, Pickup, Ports, limits::Limits};
 use countersign::host::{Host, Install, Options};
 use countersign::intent::{Intent, Status};
@@ -241,7 +242,14 @@ fn mails(count: usize, body_bytes: usize) -> Vec<NewMail> {
         unread: true,
         extras: None,
     };
-    (0..count).map(|n| NewMail { mail: mail(n), source: n.to_string().into_bytes() }).collect()
+    (0..count)
+        .map(|n| NewMail {
+            identity: Digest::of(&n.to_be_bytes()),
+            is_marked: false,
+            mail: mail(n),
+            source: n.to_string().into_bytes(),
+        })
+        .collect()
 }
 
 fn main() {

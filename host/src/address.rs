@@ -90,6 +90,32 @@ pub fn fault(text: &str) -> Option<Fault> {
 /// (the paths of UUCP), `/` (files, and the attributes of X.400), `|`, `` ` ``, `$`, `{` and `}` (programs and expansions).
 const ACTS: [char; 8] = ['%', '!', '/', '|', '`', '$', '{', '}'];
 
+/// Whether `text` is an address a message can have come from: the grammar of [`fault`], and quoted local parts. Nothing is sent to
+/// those of them that are not [valid](is_valid), and no pattern covers them.
+pub fn is_sender(text: &str) -> bool {
+    match fault(text) {
+        None | Some(Fault::Route(_) | Fault::Option | Fault::Number) => return true,
+        Some(_) => {}
+    }
+    if text.len() > ADDRESS_BYTES_MAX || text.contains("=?") {
+        return false;
+    }
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some(inner) = local.strip_prefix('"').and_then(|local| local.strip_suffix('"')) else { return false };
+    let mut escaped = false;
+    let fits = inner.bytes().all(|byte| {
+        let plain = matches!(byte, b' '..=b'~') && (escaped || byte != b'"');
+        escaped = byte == b'\\' && !escaped;
+        plain
+    });
+    fits && !escaped && !inner.is_empty() && local.len() <= LOCAL_BYTES_MAX && is_domain(domain)
+}
+
+/// A local part in quotes: RFC 5322, 3.2.4.
+pub fn quoted(local: &str) -> String {
+    format!("\"{}\"", local.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 fn is_local(local: &str) -> bool {
     local.len() <= LOCAL_BYTES_MAX
         && local.split('.').all(|atom| {
@@ -286,6 +312,29 @@ mod tests {
             assert!(!is_coverable(bad), "{bad}");
         }
         assert!(!is_coverable(&"*".repeat(ADDRESS_BYTES_MAX + 1)));
+    }
+
+    #[test]
+    fn a_sender_may_have_quotes_and_nothing_else_that_a_recipient_may_not() {
+        for good in ["a@b.example", "\"john doe\"@b.example", "\"a\\\"b\"@b.example", "\"a@b\"@c.example"] {
+            assert!(is_sender(good), "{good}");
+        }
+        for bad in [
+            "",
+            "John",
+            "\"\"@b",
+            "\"a\"b\"@c",
+            "\"a\\\"@c",
+            "\"a\r\nb\"@c",
+            "\"ä\"@c",
+            "\"a\"@",
+            "\"=?q?\"@c",
+            "a b@c",
+            "x@y z@w",
+        ] {
+            assert!(!is_sender(bad), "{bad}");
+        }
+        assert!(is_sender(&format!("{}@x", quoted("a\\ \"b"))));
     }
 
     #[test]

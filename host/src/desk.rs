@@ -272,10 +272,15 @@ impl Desk {
         self.host.mail(self.owner(), query)
     }
 
-    /// What has left on this person's own behalf.
+    /// The latest of what has left on this person's own behalf, newest first.
     pub fn sent(&self) -> Result<Vec<Sent>> {
+        self.sent_page(Page::default())
+    }
+
+    /// A page of what has left on this person's own behalf, newest first.
+    pub fn sent_page(&self, page: Page<'_>) -> Result<Vec<Sent>> {
         self.ask(Deed::Invoke)?;
-        self.host.sent(self.owner())
+        self.host.sent_page(self.owner(), page)
     }
 
     // Audit

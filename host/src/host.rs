@@ -1252,16 +1252,29 @@ impl Host {
     }
 
     /// Incoming mail, newest first, as its owner sees it.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID` for a `before` that names none of it.
     pub fn mail<'a>(&self, owner: impl Into<Owner<'a>>, query: &Query) -> Result<Vec<Mail>> {
         let Owner { tenant, user } = owner.into();
         self.store.mail(tenant, user, None, query)
     }
 
-    /// What has left, newest first, each with its file.
+    /// The latest of what has left, newest first, each with its file.
     pub fn sent<'a>(&self, owner: impl Into<Owner<'a>>) -> Result<Vec<Sent>> {
+        self.sent_page(owner, Page::default())
+    }
+
+    /// A page of what has left, newest first, each with its file.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID` where the page is to begin behind a message that is not among them.
+    pub fn sent_page<'a>(&self, owner: impl Into<Owner<'a>>, page: Page<'_>) -> Result<Vec<Sent>> {
         let Owner { tenant, user } = owner.into();
         self.write_letters(Letters::Latest(u32::MAX))?;
-        self.store.sent(tenant, user, LIST_MAX)
+        self.store.sent(tenant, user, page.before, page.limit)
     }
 
     /// Writes the `.eml` of sent messages that have none: the database knows what has left, the files only show it. They are not

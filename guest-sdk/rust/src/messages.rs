@@ -80,21 +80,22 @@ impl Filter {
 pub struct Message {
     /// Names the message in this mailbox, `msg_…`.
     pub id: String,
-    /// Address of the sender.
+    /// Address of the sender: one that is clear, or nothing.
     pub from: String,
     /// Addresses of the To header.
     pub to: Vec<String>,
     /// Decoded subject.
     pub subject: String,
-    /// The text part, or the HTML part reduced to text; at most 16 KiB.
+    /// What a person would read of it, HTML and invitations as text; at most 16 KiB.
     pub body: String,
     /// True where `body` was cut.
     pub truncated: bool,
-    /// The Date header in UTC, or else the time of receipt; RFC 3339.
+    /// The Date header in UTC where it can be true, or else the time of receipt; RFC 3339.
     pub timestamp: String,
     /// True while nobody has read it.
     pub unread: bool,
-    /// A JSON object with `messageId`, `inReplyTo` and `thread` where known; `null` where there is nothing.
+    /// A JSON object with `messageId`, `inReplyTo`, `thread`, `cc`, `replyTo`, `names` (by address) and `attachments` (of `type`,
+    /// `name` and `size`) where known; `null` where there is nothing. Whoever wrote the message chose all of it.
     pub extras: Value,
 }
 

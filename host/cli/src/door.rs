@@ -4,8 +4,8 @@
 use super::client::{Client, gather};
 use super::output::{
     Agent, Agents, Approval, Approvals, AuditEntry, Changed, IntentRow, IntentShown, Intents, Invited,
-    Message, Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, SentMessage,
-    TokenShown, Tokens, Verified,
+    Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, TokenShown, Tokens,
+    Verified,
 };
 use super::run::spinner;
 use countersign::agent::Package;
@@ -396,8 +396,9 @@ impl Door {
     pub async fn mail(&self, query: &Query) -> Result<Messages> {
         match self {
             Folder(here) => {
-                let found = here.host.mail(here.owner(), query)?;
-                Ok(Messages { messages: found.into_iter().map(Message::of).collect() })
+                let limit = query.limit;
+                let found = here.host.mail(here.owner(), &Query { limit: limit + 1, ..query.clone() })?;
+                Ok(Messages::page(found, limit))
             }
             Server(server) => {
                 let mut mail = server.get(&["mail"]).query("limit", &query.limit.to_string());
@@ -407,18 +408,27 @@ impl Door {
                 if let Some(after_ms) = query.after_ms {
                     mail = mail.query("after", &rfc3339(after_ms));
                 }
+                if let Some(before) = &query.before {
+                    mail = mail.query("before", before);
+                }
                 mail.answer().await
             }
         }
     }
 
-    pub async fn sent(&self) -> Result<Sent> {
+    pub async fn sent(&self, before: Option<&str>, limit: u32) -> Result<Sent> {
         match self {
             Folder(here) => {
-                let messages = here.host.sent(here.owner())?;
-                Ok(Sent { messages: messages.iter().map(SentMessage::of).collect() })
+                let found = here.host.sent_page(here.owner(), Page { before, limit: limit + 1 })?;
+                Ok(Sent::page(&found, limit))
             }
-            Server(server) => server.get(&["sent"]).answer().await,
+            Server(server) => {
+                let mut sent = server.get(&["sent"]).query("limit", &limit.to_string());
+                if let Some(before) = before {
+                    sent = sent.query("before", before);
+                }
+                sent.answer().await
+            }
         }
     }
 

@@ -27,9 +27,19 @@ pub enum Mailbox {
         /// How many at most
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        /// Only those behind the message of this id, as the list before ends with one
+        #[arg(long, value_name = "ID")]
+        before: Option<String>,
     },
     /// List what has left, newest first
-    Sent,
+    Sent {
+        /// How many at most
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Only those behind the message of this id, as the list before ends with one
+        #[arg(long, value_name = "ID")]
+        before: Option<String>,
+    },
 }
 
 impl Mailbox {
@@ -51,6 +61,7 @@ impl Mailbox {
                     read: imported.read,
                     added: imported.added,
                     known: imported.known,
+                    not_incoming: imported.not_incoming,
                     broken: broken.map(|(name, reason)| output::Broken { name, reason }).collect(),
                 };
                 session.answer(&imported, |it| {
@@ -61,13 +72,20 @@ impl Mailbox {
                         it.known,
                         it.broken.len()
                     );
+                    if it.not_incoming > 0 {
+                        let _ = writeln!(
+                            out,
+                            "  {} left out, which did not come in: sent, drafts, junk, thrown away",
+                            it.not_incoming
+                        );
+                    }
                     for broken in &it.broken {
                         let _ = writeln!(out, "  {}: {}", line(&broken.name), line(&broken.reason));
                     }
                     out
                 })?;
             }
-            Mailbox::List { from, after, limit } => {
+            Mailbox::List { from, after, limit, before } => {
                 let door = session.door().await?;
                 let after_ms = match after {
                     None => None,
@@ -78,22 +96,28 @@ impl Mailbox {
                         )
                     })?),
                 };
-                session.answer(&door.mail(&Query { from, after_ms, limit }).await?, |list| {
+                let list = door.mail(&Query { from, after_ms, before, limit }).await?;
+                say_next(list.next.as_deref());
+                session.answer(&list, |list| {
                     let row = |m: &output::Message| {
                         let unread = if m.unread { "*" } else { " " };
-                        vec![
-                            unread.into(),
-                            m.timestamp.clone(),
-                            short_name(&m.from, 40),
-                            short(&m.subject, 60),
-                        ]
+                        // The address first: a name is whatever its writer wants it to be.
+                        let name = m.extras.names.get(&m.from).map(|name| format!(" ({})", short(name, 24)));
+                        let from = format!("{}{}", short_name(&m.from, 40), name.unwrap_or_default());
+                        let files = match m.extras.attachments.len() {
+                            0 => String::new(),
+                            count => count.to_string(),
+                        };
+                        vec![unread.into(), m.timestamp.clone(), from, files, short(&m.subject, 60)]
                     };
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&[" ", "TIME", "FROM", "SUBJECT"], &rows)
+                    draw::table(&[" ", "TIME", "FROM", "FILES", "SUBJECT"], &rows)
                 })?;
             }
-            Mailbox::Sent => {
-                session.answer(&session.door().await?.sent().await?, |list| {
+            Mailbox::Sent { limit, before } => {
+                let list = session.door().await?.sent(before.as_deref(), limit).await?;
+                say_next(list.next.as_deref());
+                session.answer(&list, |list| {
                     let row = |m: &output::SentMessage| {
                         vec![
                             m.timestamp.clone(),
@@ -108,5 +132,12 @@ impl Mailbox {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Says how a list goes on.
+fn say_next(next: Option<&str>) {
+    if let Some(next) = next {
+        super::say(&format!("There are more: --before {next}"));
     }
 }

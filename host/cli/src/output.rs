@@ -165,13 +165,16 @@ pub struct Packed {
 
 /// `mailbox import`.
 #[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Imported {
     /// Messages read: those below together.
     pub read: usize,
     /// New messages.
     pub added: usize,
-    /// Messages that were here already, byte for byte.
+    /// Messages that were here already.
     pub known: usize,
+    /// Messages that did not come in: sent, drafts, junk, thrown away. They are left out.
+    pub not_incoming: usize,
     pub broken: Vec<Broken>,
 }
 

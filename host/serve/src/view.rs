@@ -23,6 +23,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// `run`, `intent resume`, `intent retry`, `approval approve`, `approval decline`, `demo`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -395,6 +396,47 @@ pub struct Removed {
     pub removed: String,
 }
 
+/// Something that came with a message and is not part of its text. The sender chose all of it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Attachment {
+    /// Its file name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `type/subtype`
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its size in bytes; absent where not all of the message is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// What else is known of a message. Everything may be absent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Extras {
+    /// Without angle brackets, as are the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The message this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_reply_to: Option<String>,
+    /// The first message of its thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// Addresses of the Cc headers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<String>,
+    /// Where answers are to go, if not to the sender.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reply_to: Vec<String>,
+    /// Names that stand beside addresses, by address. Whoever wrote the message chose them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
+    /// At most 32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+}
+
 /// An element of `mailbox list`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Message {
@@ -406,6 +448,8 @@ pub struct Message {
     pub truncated: bool,
     pub timestamp: String,
     pub unread: bool,
+    #[serde(default)]
+    pub extras: Extras,
 }
 
 impl Message {
@@ -419,6 +463,7 @@ impl Message {
             truncated: mail.truncated,
             timestamp: rfc3339(mail.timestamp_ms),
             unread: mail.unread,
+            extras: mail.extras.and_then(|extras| serde_json::from_str(&extras).ok()).unwrap_or_default(),
         }
     }
 }
@@ -427,6 +472,19 @@ impl Message {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Messages {
     pub messages: Vec<Message>,
+    /// Goes on with `before`; null at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Messages {
+    /// The first `limit` of what was found; with one more there is a next page.
+    pub fn page(mut found: Vec<messages::Mail>, limit: u32) -> Messages {
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = found.last().filter(|_| more).map(|mail| mail.id.clone());
+        Messages { messages: found.into_iter().map(Message::of).collect(), next }
+    }
 }
 
 /// An element of `mailbox sent`.
@@ -478,6 +536,18 @@ impl SentMessage {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Sent {
     pub messages: Vec<SentMessage>,
+    /// Goes on with `before`; null at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Sent {
+    /// The first `limit` of what was found; with one more there is a next page.
+    pub fn page(found: &[store::Sent], limit: u32) -> Sent {
+        let shown = &found[..found.len().min(limit as usize)];
+        let next = shown.last().filter(|_| found.len() > shown.len()).map(|sent| sent.id.clone());
+        Sent { messages: shown.iter().map(SentMessage::of).collect(), next }
+    }
 }
 
 /// `outbox show`, `outbox resolve`, and an element of `outbox list`.

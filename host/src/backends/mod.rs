@@ -3,5 +3,6 @@
 pub mod command;
 pub mod import;
 pub mod local;
+pub mod reading;
 pub mod rehearsal;
 pub mod smtp;

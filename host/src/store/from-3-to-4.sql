@@ -5,3 +5,5 @@
 CREATE TABLE correspondent_domain (
     seq INTEGER PRIMARY KEY, tenant TEXT NOT NULL, user TEXT NOT NULL, domain TEXT NOT NULL, UNIQUE (tenant, user, domain)
 );
+ALTER TABLE mail ADD COLUMN identity BLOB;
+CREATE UNIQUE INDEX mail_by_identity ON mail (tenant, user, identity) WHERE identity IS NOT NULL;

@@ -5,14 +5,19 @@ use crate::approval::Action;
 use crate::authority::Pattern;
 use crate::clock::Millis;
 use crate::digest::Digest;
-use crate::refusals::Result;
+use crate::printable::short;
+use crate::refusals::{Code, Problem, Result};
 use crate::tools::messages::{Mail, Query};
 use rusqlite::types::Value;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 /// A message to add. Its digest is that of its source.
 #[derive(Clone, Debug)]
 pub struct NewMail {
+    /// What makes it this message, whatever servers and mail programs have added to it.
+    pub identity: Digest,
+    /// Whether where it lies says if somebody has read it.
+    pub is_marked: bool,
     /// What agents see of it.
     pub mail: Mail,
     /// As it arrived.
@@ -24,7 +29,7 @@ pub struct NewMail {
 pub enum Added {
     /// It is new.
     New,
-    /// It is here already, byte for byte.
+    /// It is here already.
     Known,
 }
 
@@ -55,48 +60,19 @@ pub enum Letters {
 }
 
 impl Store {
-    /// Adds messages; one that is here already, byte for byte, is left as it is.
+    /// Adds messages. Of one that is here already nothing changes but whether it is unread, where that is known. One that an older
+    /// Countersign imported, and which has no identity yet, is read anew, and keeps its name.
     pub async fn add_mail(&self, tenant: &str, user: &str, messages: Vec<NewMail>) -> Result<Vec<Added>> {
         let (tenant, user) = (tenant.to_owned(), user.to_owned());
-        self.write(move |db| {
-            let mut insert = db.prepare_cached(
-                "INSERT OR IGNORE INTO mail (id, tenant, user, digest, sender, sender_lower, recipients, subject, body, \
-                 truncated, timestamp_ms, unread, extras) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?;
-            let mut source = db.prepare_cached("INSERT INTO mail_source VALUES (?1, ?2)")?;
-            let mut added = Vec::with_capacity(messages.len());
-            for NewMail { mail, source: bytes } in &messages {
-                let recipients = serde_json::to_string(&mail.to).expect("JSON serializes");
-                let digest = Digest::of(bytes).0;
-                let rows = insert.execute(params![
-                    mail.id,
-                    tenant,
-                    user,
-                    digest,
-                    mail.from,
-                    mail.from.to_ascii_lowercase(),
-                    recipients,
-                    mail.subject,
-                    mail.body,
-                    mail.truncated,
-                    mail.timestamp_ms,
-                    mail.unread,
-                    mail.extras,
-                ])?;
-                if rows == 0 {
-                    added.push(Added::Known);
-                    continue;
-                }
-                source.execute(params![db.last_insert_rowid(), bytes])?;
-                added.push(Added::New);
-            }
-            Ok(added)
-        })
-        .await
+        self.write(move |db| messages.iter().map(|message| Ok(add(db, &tenant, &user, message)?)).collect())
+            .await
     }
 
-    /// Incoming messages, newest first, confined to `scope`.
+    /// Incoming messages, newest first, confined to `scope`. Whoever has no valid address is in no scope.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID` for a `before` that names no message of this user.
     pub fn mail(
         &self,
         tenant: &str,
@@ -117,9 +93,14 @@ impl Store {
             sql += " AND timestamp_ms > ?";
             values.push(after.into());
         }
+        if let Some(before) = &query.before {
+            let (timestamp_ms, seq) = self.place(tenant, user, before)?;
+            sql += " AND (timestamp_ms, seq) < (?, ?)";
+            values.extend([timestamp_ms.into(), seq.into()]);
+        }
         sql += " ORDER BY timestamp_ms DESC, seq DESC";
         let within =
-            |sender: &str| scope.is_none_or(|scope| scope.iter().any(|pattern| pattern.matches(sender)));
+            |sender: &str| scope.is_none_or(|scope| scope.iter().any(|pattern| pattern.covers(sender)));
         self.read(|db| {
             let mut statement = db.prepare_cached(&sql)?;
             let mut rows = statement.query(params_from_iter(&values))?;
@@ -132,6 +113,17 @@ impl Store {
                 }
             }
             Ok(found)
+        })
+    }
+
+    /// Where a message stands in the order of the list.
+    fn place(&self, tenant: &str, user: &str, id: &str) -> Result<(Millis, i64)> {
+        self.read(|db| {
+            let sql = "SELECT timestamp_ms, seq FROM mail WHERE tenant = ?1 AND user = ?2 AND id = ?3";
+            let mut statement = db.prepare_cached(sql)?;
+            let found =
+                statement.query_row([tenant, user, id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            Ok(found.ok_or_else(|| unknown(id))?)
         })
     }
 
@@ -161,13 +153,26 @@ impl Store {
         })
     }
 
-    /// What has left, newest first.
-    pub fn sent(&self, tenant: &str, user: &str, limit: u32) -> Result<Vec<Sent>> {
+    /// What has left, newest first: at most `limit`, behind the message of the id `before`.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID` for a `before` that names nothing this user has sent.
+    pub fn sent(&self, tenant: &str, user: &str, before: Option<&str>, limit: u32) -> Result<Vec<Sent>> {
         self.read(|db| {
+            let behind = match before {
+                None => i64::MAX,
+                Some(id) => {
+                    let sql = "SELECT sent_seq FROM outbox \
+                               WHERE tenant = ?1 AND user = ?2 AND state = 'sent' AND message = ?3";
+                    let found = db.prepare_cached(sql)?.query_row([tenant, user, id], |row| row.get(0)).optional()?;
+                    found.ok_or_else(|| unknown(id))?
+                }
+            };
             let sql = "SELECT message, message_id, action, bytes, approval, sent_ms FROM outbox \
-                       WHERE tenant = ?1 AND user = ?2 AND state = 'sent' ORDER BY sent_seq DESC LIMIT ?3";
+                       WHERE tenant = ?1 AND user = ?2 AND state = 'sent' AND sent_seq < ?3 ORDER BY sent_seq DESC LIMIT ?4";
             let mut statement = db.prepare_cached(sql)?;
-            let rows = statement.query_map(params![tenant, user, limit], |row| {
+            let rows = statement.query_map(params![tenant, user, behind, limit], |row| {
                 let action: Vec<u8> = row.get(2)?;
                 Ok(Sent {
                     id: row.get(0)?,
@@ -182,6 +187,74 @@ impl Store {
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
+}
+
+/// Adds one message, or finds it.
+fn add(db: &Connection, tenant: &str, user: &str, message: &NewMail) -> rusqlite::Result<Added> {
+    let NewMail { identity, is_marked, mail, source } = message;
+    let digest = Digest::of(source).0;
+    let sql = "SELECT seq, identity IS NULL FROM mail \
+               WHERE tenant = ?1 AND user = ?2 AND (identity = ?3 OR identity IS NULL AND digest = ?4) LIMIT 1";
+    let mut known = db.prepare_cached(sql)?;
+    let known =
+        known.query_row(params![tenant, user, identity.0, digest], |row| Ok((row.get(0)?, row.get(1)?)));
+    let recipients = serde_json::to_string(&mail.to).expect("JSON serializes");
+    let sender_lower = mail.from.to_ascii_lowercase();
+    match known.optional()? {
+        Some((seq, false)) => {
+            let seq: i64 = seq;
+            if *is_marked {
+                db.prepare_cached("UPDATE mail SET unread = ?2 WHERE seq = ?1")?
+                    .execute(params![seq, mail.unread])?;
+            }
+            Ok(Added::Known)
+        }
+        Some((seq, true)) => {
+            let sql = "UPDATE mail SET identity = ?2, sender = ?3, sender_lower = ?4, recipients = ?5, subject = ?6, body = ?7, \
+                       truncated = ?8, timestamp_ms = ?9, extras = ?10 WHERE seq = ?1";
+            db.prepare_cached(sql)?.execute(params![
+                seq,
+                identity.0,
+                mail.from,
+                sender_lower,
+                recipients,
+                mail.subject,
+                mail.body,
+                mail.truncated,
+                mail.timestamp_ms,
+                mail.extras,
+            ])?;
+            Ok(Added::Known)
+        }
+        None => {
+            let sql = "INSERT INTO mail (id, tenant, user, digest, identity, sender, sender_lower, recipients, subject, body, truncated, \
+                       timestamp_ms, unread, extras) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+            db.prepare_cached(sql)?.execute(params![
+                mail.id,
+                tenant,
+                user,
+                digest,
+                identity.0,
+                mail.from,
+                sender_lower,
+                recipients,
+                mail.subject,
+                mail.body,
+                mail.truncated,
+                mail.timestamp_ms,
+                mail.unread,
+                mail.extras,
+            ])?;
+            db.prepare_cached("INSERT INTO mail_source VALUES (?1, ?2)")?
+                .execute(params![db.last_insert_rowid(), source])?;
+            Ok(Added::New)
+        }
+    }
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::new(Code::UnknownId, format!("there is no message {} in the mailbox", short(id, 40)))
+        .hint("`next` of a list is the only id a list goes on behind")
 }
 
 fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
@@ -214,7 +287,7 @@ mod tests {
             unread: true,
             extras: None,
         };
-        NewMail { mail, source: id.into() }
+        NewMail { identity: Digest::of(id.as_bytes()), is_marked: false, mail, source: id.into() }
     }
 
     async fn filled() -> Store {
@@ -246,6 +319,51 @@ mod tests {
         assert_eq!(ids(&store, None, Query { after_ms: Some(2), ..query() }), "db");
         assert_eq!(store.mail("main", "you", None, &query()).unwrap(), []);
         assert_eq!(store.mail("other", "me", None, &query()).unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_cursor_leads_through_every_message_once_whatever_its_time() {
+        let store = Store::in_memory().unwrap();
+        let messages = (0..250).map(|n| message(&format!("m{n:03}"), "a@x.com", 7)).collect();
+        store.add_mail("main", "me", messages).await.unwrap();
+        for scope in [None, Some(&["*@x.com"][..])] {
+            let scope: Option<Vec<_>> = scope.map(|scope| scope.iter().map(|p| Pattern::new(*p)).collect());
+            let (mut seen, mut before) = (Vec::new(), None);
+            loop {
+                let query = Query { limit: 100, before: before.clone(), ..Query::default() };
+                let page = store.mail("main", "me", scope.as_deref(), &query).unwrap();
+                seen.extend(page.iter().map(|mail| mail.id.clone()));
+                match page.last() {
+                    Some(last) => before = Some(last.id.clone()),
+                    None => break,
+                }
+            }
+            let expected: Vec<_> = (0..250).rev().map(|n| format!("m{n:03}")).collect();
+            assert_eq!(seen, expected);
+        }
+        let query = Query { limit: 1, before: Some("m007".into()), ..Query::default() };
+        let problem = store.mail("main", "you", None, &query).unwrap_err().to_string();
+        assert!(problem.contains("there is no message m007"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_in_no_scope() {
+        let store = Store::in_memory().unwrap();
+        let senders = [
+            "",
+            "boss",
+            "mallory@evil.com boss@x.com",
+            "a\r\n@x.com",
+            "@x.com",
+            "\"a b\"@x.com",
+            "evil.com!a@x.com",
+        ];
+        let messages =
+            senders.iter().enumerate().map(|(n, sender)| message(&n.to_string(), sender, 1)).collect();
+        store.add_mail("main", "me", messages).await.unwrap();
+        let query = || Query { limit: 10, ..Query::default() };
+        assert_eq!(ids(&store, Some(&["*", "*@x.com", "", "boss"]), query()), "");
+        assert_eq!(ids(&store, None, query()).len(), senders.len());
     }
 
     #[tokio::test]

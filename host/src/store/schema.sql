@@ -89,8 +89,11 @@ CREATE TABLE mail (
     id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, user TEXT NOT NULL, digest BLOB NOT NULL,
     sender TEXT NOT NULL, sender_lower TEXT NOT NULL, recipients TEXT NOT NULL, subject TEXT NOT NULL,
     body TEXT NOT NULL, truncated INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL, unread INTEGER NOT NULL, extras TEXT,
+    -- SHA-256 of what makes it this message, whatever marks and traces it carries. Missing where version 3 imported it.
+    identity BLOB,
     UNIQUE (tenant, user, digest)
 );
+CREATE UNIQUE INDEX mail_by_identity ON mail (tenant, user, identity) WHERE identity IS NOT NULL;
 CREATE INDEX mail_newest ON mail (tenant, user, timestamp_ms, seq);
 CREATE INDEX mail_by_sender ON mail (tenant, user, sender_lower, timestamp_ms, seq);
 -- The message as it arrived.

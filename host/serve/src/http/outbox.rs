@@ -4,7 +4,7 @@ use super::asked::{Asked, At, Named, Part, Sent, parameter};
 use super::finish;
 use super::problems::Refused;
 use crate::view;
-use crate::view::{Message, Messages, OutboxMessage, OutboxMessages, Resolve, SentMessage};
+use crate::view::{Messages, OutboxMessage, OutboxMessages, Resolve};
 use axum::Json;
 use countersign::clock;
 use countersign::store::{LIST_MAX, Page};
@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 /// How many messages are listed where nobody says.
 const MESSAGES: u32 = 20;
+/// How many of those that have left are listed where nobody says.
+const LETTERS: u32 = 100;
 
 /// Which messages.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -69,25 +71,43 @@ pub struct Mailbox {
     from: Option<String>,
     /// Only later than this: RFC 3339, or a date.
     after: Option<String>,
+    /// Those behind the one of this id: `next` of the part before.
+    before: Option<String>,
     /// At most so many, 1 to 1000; 20 where it is left out.
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
+/// Which of what has left.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Letters {
+    /// Those behind the one of this id: `next` of the part before.
+    before: Option<String>,
+    /// At most so many, 1 to 1000; 100 where it is left out.
+    limit: Option<u32>,
+}
+
 pub async fn mail(At(desk): At, Asked(filter): Asked<Mailbox>) -> Result<Json<Messages>, Refused> {
-    let Mailbox { from, after, limit } = filter;
+    let Mailbox { from, after, before, limit } = filter;
     let after_ms = match after {
         None => None,
         Some(after) => Some(clock::parse(&after).ok_or_else(|| parameter("after is RFC 3339 or a date"))?),
     };
-    let limit = limit.unwrap_or(MESSAGES);
-    if !(1..=LIST_MAX).contains(&limit) {
-        return Err(parameter(&format!("limit is 1 to {LIST_MAX}")).into());
-    }
-    let messages = desk.mail(&Query { from, after_ms, limit })?;
-    Ok(Json(Messages { messages: messages.into_iter().map(Message::of).collect() }))
+    let limit = bounded(limit.unwrap_or(MESSAGES))?;
+    let messages = desk.mail(&Query { from, after_ms, before, limit: limit + 1 })?;
+    Ok(Json(Messages::page(messages, limit)))
 }
 
-pub async fn sent(At(desk): At) -> Result<Json<view::Sent>, Refused> {
-    Ok(Json(view::Sent { messages: desk.sent()?.iter().map(SentMessage::of).collect() }))
+fn bounded(limit: u32) -> Result<u32, Refused> {
+    match (1..=LIST_MAX).contains(&limit) {
+        true => Ok(limit),
+        false => Err(parameter(&format!("limit is 1 to {LIST_MAX}")).into()),
+    }
+}
+
+pub async fn sent(At(desk): At, Asked(filter): Asked<Letters>) -> Result<Json<view::Sent>, Refused> {
+    let limit = bounded(filter.limit.unwrap_or(LETTERS))?;
+    let rows = desk.sent_page(Page { before: filter.before.as_deref(), limit: limit + 1 })?;
+    Ok(Json(view::Sent::page(&rows, limit)))
 }

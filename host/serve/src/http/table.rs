@@ -368,7 +368,8 @@ pub fn routes() -> Vec<Route> {
         Route::new(on(&get), "/v1/mail", "List one's own incoming mail, newest first", outbox::mail)
             .needs(Invoke)
             .query::<outbox::Mailbox>()
-            .gives::<view::Messages>(200),
+            .gives::<view::Messages>(200)
+            .refuses(&[Code::UnknownId]),
         Route::new(
             on(&get),
             "/v1/sent",
@@ -376,7 +377,9 @@ pub fn routes() -> Vec<Route> {
             outbox::sent,
         )
         .needs(Invoke)
-        .gives::<view::Sent>(200),
+        .query::<outbox::Letters>()
+        .gives::<view::Sent>(200)
+        .refuses(&[Code::UnknownId]),
         Route::new(on(&get), "/v1/me", "Who the token speaks for", people::me)
             .needs(KeepTokens)
             .gives::<view::Me>(200),

@@ -850,6 +850,10 @@ async fn a_body_is_read_no_further_than_it_may_be_long_and_only_as_what_it_shoul
     house.post("/v1/intents", &token, order("no.such", json!({}))).await.refused(400, Code::UndeclaredAction);
     house.post("/v1/intents", &token, order("send", json!({}))).await.refused(400, Code::InvalidParameter);
     house.get("/v1/mail?after=yesterday", &token).await.refused(400, Code::InvalidParameter);
+    house.get("/v1/mail?limit=0", &token).await.refused(400, Code::InvalidParameter);
+    for list in ["/v1/mail", "/v1/sent"] {
+        house.get(&format!("{list}?before=msg_nope"), &token).await.refused(404, Code::UnknownId);
+    }
     house.get("/v1/mail?from=a@example.com&after=2026-01-01&limit=1", &token).await.is(200);
 }
 

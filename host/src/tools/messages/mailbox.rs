@@ -14,6 +14,8 @@ pub struct Query {
     pub from: Option<String>,
     /// Only later than this.
     pub after_ms: Option<Millis>,
+    /// Only those behind the message of this id, in the order of the list.
+    pub before: Option<String>,
     /// At most so many.
     pub limit: u32,
 }
@@ -23,21 +25,21 @@ pub struct Query {
 pub struct Mail {
     /// `msg_…`
     pub id: String,
-    /// Address of the sender.
+    /// Address of the sender: one that is valid, or nothing.
     pub from: String,
-    /// Addresses of the To header.
+    /// Addresses of the To headers.
     pub to: Vec<String>,
     /// Decoded subject.
     pub subject: String,
-    /// The text part, or the HTML part as text, cut to its limit.
+    /// What a person would read of it, as text, cut to its limit.
     pub body: String,
     /// Whether `body` was cut.
     pub truncated: bool,
-    /// The Date header, or else the time of receipt.
+    /// The Date header where it can be true, or else the time of receipt.
     pub timestamp_ms: Millis,
     /// Whether nobody has read it.
     pub unread: bool,
-    /// A JSON object with `messageId`, `inReplyTo` and `thread` where known.
+    /// A JSON object with `messageId`, `inReplyTo`, `thread`, `cc`, `replyTo`, `names` and `attachments` where known.
     pub extras: Option<String>,
 }
 

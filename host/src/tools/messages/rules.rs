@@ -42,7 +42,7 @@ pub fn query(filter: &Filter) -> Result<Query, Refusal> {
                 Refusal::parameter("after", "must be RFC 3339 or a date such as 2024-03-15")
             })?),
         };
-    Ok(Query { from: filter.from.clone(), after_ms, limit })
+    Ok(Query { from: filter.from.clone(), after_ms, before: None, limit })
 }
 
 /// Everything about a send that does not depend on what a person says. `signed` are the run's approvals: what one of them let
