@@ -5,3 +5,6 @@
 CREATE TABLE correspondent_domain (
     seq INTEGER PRIMARY KEY, tenant TEXT NOT NULL, user TEXT NOT NULL, domain TEXT NOT NULL, UNIQUE (tenant, user, domain)
 );
+ALTER TABLE outbox ADD COLUMN until_ms INTEGER;
+CREATE INDEX outbox_not_sent ON outbox (tenant, user, armed_ms) WHERE state = 'not_sent';
+ALTER TABLE intent ADD COLUMN full_now INTEGER;
