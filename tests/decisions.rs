@@ -119,7 +119,7 @@ fn an_export_can_be_checked_by_anybody() {
         let mut hashed = Vec::new();
         let body = serde_json::to_string(&entry["body"]).unwrap();
         let fields = [
-            "countersign/audit/v1".to_owned(),
+            "countersign/audit/v2".to_owned(),
             String::new(),
             entry["seq"].to_string(),
             text("at"),

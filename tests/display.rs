@@ -499,6 +499,7 @@ fn whatever_an_agent_writes_nothing_of_it_acts_hides_or_passes_for_ours() {
         let ran = output::Ran {
             intent: "int_1".into(),
             status: Status::Stopped,
+            failed: None,
             card: Some(card),
             approval: None,
             reason: Some(failure),

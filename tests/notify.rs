@@ -31,7 +31,7 @@ fn expected() -> Value {
         "approval": "appr_1",
         "intent": "int_1",
         "agent": "com.example.agent.hello",
-        "expires": "1970-01-02T00:00:00Z",
+        "expires": "1970-01-02T00:00:00.000Z",
         "link": "https://inbox.example.com/approvals/appr_1",
     })
 }

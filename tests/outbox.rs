@@ -46,10 +46,15 @@ impl Office {
         ended.json()
     }
 
-    /// An approval that waits, of a message to these recipients.
+    /// An approval that waits, of a message to these recipients and a hidden one.
     fn ask(&self, number: u32, to: &[&str]) -> (String, String) {
-        let message = json!({"to": to, "bcc": ["hidden@example.test"], "subject": format!("Number {number}"),
-                             "body": format!("Body {number}\n.\n..dots")});
+        self.ask_to(number, to, &["hidden@example.test"])
+    }
+
+    /// An approval that waits, of a message to these recipients alone.
+    fn ask_to(&self, number: u32, to: &[&str], bcc: &[&str]) -> (String, String) {
+        let message = json!({"to": to, "bcc": bcc, "subject": format!("Number {number}"),
+                             "body": format!("Body {number}\n.\nFrom here on\n..dots")});
         let ask = json!({"action": "send_message", "title": "T", "description": "d"});
         let steps = json!({"steps": [{"call": "approval.request", "with": ask}, {"call": "messages.send", "with": message}]});
         let run = self.json(3, &["run", &self.agent, "script", "--params", &steps.to_string()]);
@@ -164,4 +169,90 @@ fn what_passes_by_itself_is_tried_again_and_arrives_once() {
     assert!(shown["attempts"].as_u64().unwrap() >= 2, "{shown:#}");
     assert_eq!(office.server().received().len(), 1);
     office.close();
+}
+
+#[test]
+fn a_server_that_greylists_gets_the_message_when_it_takes_it() {
+    for (number, fault) in [(5, "rcpt grey"), (6, "dot grey")] {
+        let Some(office) = Office::open() else { return };
+        office.server().fault(fault);
+        let asked = office.ask_to(number, &["bob@example.test"], &[]);
+        let done = office.approve(&asked);
+        assert_eq!((done.code, &done.json()["status"]), (0, &json!("done")), "{fault}: {done:#?}");
+        let shown = office.json(0, &["outbox", "show", &asked.0]);
+        assert_eq!((&shown["state"], &shown["attempts"]), (&json!("sent"), &json!(2)), "{fault}");
+        let received = office.server().received();
+        assert!(received.iter().all(|letter| *letter == received[0]), "the same bytes each time");
+        let letter = String::from_utf8(received[0].clone()).unwrap();
+        assert!(letter.contains("\r\n=46rom here on\r\n"), "{letter}");
+        office.close();
+    }
+}
+
+#[test]
+fn what_is_refused_for_now_waits_on_disk_and_is_offered_at_once_when_a_person_says_so() {
+    let Some(office) = Office::open() else { return };
+    office.server().fault("dot 451");
+    let asked = office.ask_to(7, &["bob@example.test"], &[]);
+    let waits = office.approve(&asked);
+    assert_eq!((waits.code, &waits.json()["status"]), (3, &json!("sending")), "{waits:#?}");
+    let shown = office.json(0, &["outbox", "show", &asked.0]);
+    assert_eq!(shown["state"], "queued");
+    for time in ["due", "until"] {
+        assert!(shown[time].is_string(), "{shown:#}");
+    }
+    office.server().fault("");
+    // Not due yet.
+    office.json(0, &["outbox", "deliver"]);
+    assert_eq!(office.state(&asked.0), "queued");
+    let sent = office.json(0, &["outbox", "resolve", &asked.0, "--resend"]);
+    assert_eq!(sent["state"], "sent");
+    let intent = office.json(0, &["intent", "show", waits.json()["intent"].as_str().unwrap()]);
+    assert_eq!((&intent["status"], &intent["failed"]), (&json!("done"), &Value::Null));
+    office.close();
+}
+
+#[test]
+fn an_intent_whose_message_was_not_sent_has_failed_until_it_is_offered_again_and_taken() {
+    let Some(office) = Office::open() else { return };
+    office.server().fault("mail 550");
+    let asked = office.ask(8, &["bob@example.test"]);
+    let ended = office.approve(&asked);
+    assert_eq!((ended.code, &ended.json()["failed"]), (5, &json!("not_sent")), "{ended:#?}");
+    let intent = ended.json()["intent"].as_str().unwrap().to_owned();
+    let config = ["--config", office.config.to_str().unwrap()];
+    let drawn = |arguments: &[&str]| office.cli.run(&[&config, arguments].concat()).stdout;
+    for arguments in [&["intent", "list"][..], &["intent", "show", &intent]] {
+        assert!(drawn(arguments).contains("failed"), "{}", drawn(arguments));
+    }
+    assert!(
+        drawn(&["outbox", "show", &asked.0]).contains("outbox resolve"),
+        "{}",
+        drawn(&["outbox", "show", &asked.0])
+    );
+    office.server().fault("");
+    let sent = office.json(0, &["outbox", "resolve", &asked.0, "--resend"]);
+    assert_eq!(sent["state"], "sent");
+    assert_eq!(office.server().received().len(), 1);
+    assert_eq!(office.json(0, &["intent", "show", &intent])["failed"], Value::Null);
+    let late = office.run(&["outbox", "resolve", &asked.0, "--resend"]);
+    assert_eq!((late.code, &late.json()["error"]["code"]), (6, &json!("NOT_UNCERTAIN")));
+    office.close();
+}
+
+#[test]
+fn mail_of_somebody_without_a_way_out_is_kept_and_not_called_sent() {
+    let cli = Cli::new();
+    let agent = cli.install("guest-script", "messages.send");
+    let message = json!({"to": ["bob@example.test"], "subject": "Hello", "body": "World"});
+    let ask = json!({"action": "send_message", "title": "T", "description": "d"});
+    let steps = json!({"steps": [{"call": "approval.request", "with": ask}, {"call": "messages.send", "with": message}]});
+    let run = cli.json(3, &["run", &agent, "script", "--params", &steps.to_string()]);
+    let [approval, digest] = ["id", "digest"].map(|name| run["approval"][name].as_str().unwrap().to_owned());
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+    assert_eq!(cli.json(0, &["outbox", "show", &approval])["kept"], true);
+    for arguments in [&["outbox", "list"][..], &["outbox", "show", &approval]] {
+        let drawn = cli.run(arguments).stdout;
+        assert!(drawn.contains("kept here, not sent"), "{drawn}");
+    }
 }

@@ -364,7 +364,10 @@ async fn one_of_two_processes() {
         let (entries, change) = match is_send {
             true => {
                 let (log, fuel) = (String::new(), 1);
-                (Vec::new(), Change::Send { approval, message, request, answer, log, fuel })
+                (
+                    Vec::new(),
+                    Change::Send { approval, message, request, answer, retry_ms: 3_600_000, log, fuel },
+                )
             }
             false => {
                 let (call, answer) = ("messages.send".into(), Answer::Value(answer));

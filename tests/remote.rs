@@ -139,7 +139,7 @@ fn failure(ended: &Ended) -> (i32, String, String) {
 }
 
 fn done() -> Value {
-    json!({ "intent": "int_1", "status": "done", "card": null, "approval": null, "reason": null, "auditHead": null })
+    json!({ "intent": "int_1", "status": "done", "failed": null, "card": null, "approval": null, "reason": null, "auditHead": null })
 }
 
 fn agent() -> Value {
@@ -456,6 +456,7 @@ fn a_folder_that_is_named_goes_before_a_server_that_is_set() {
 fn hostile(document: &Value) -> Value {
     let words = [
         "state",
+        "failed",
         "status",
         "binding",
         "bodyKind",

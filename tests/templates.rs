@@ -133,8 +133,8 @@ fn unread_mail_is_listed(language: &str) {
     let done = project.follow(0);
     let item = |subject, from, time| json!({ "title": subject, "subtitle": from, "metadata": time });
     let items = [
-        item("What is new?", "news@example.com", "2025-01-04T09:00:00Z"),
-        item("Lunch?", "ann@example.com", "2025-01-03T09:00:00Z"),
+        item("What is new?", "news@example.com", "2025-01-04T09:00:00.000Z"),
+        item("Lunch?", "ann@example.com", "2025-01-03T09:00:00.000Z"),
     ];
     let footer = "Messages looked at: 2";
     let card = json!({ "type": "summary", "title": "2 unread", "items": items, "footer": footer });

@@ -258,7 +258,23 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
                 (approval::DECLINED_MS / policy::HOUR_MS) as u64,
             ],
         ),
-        ("ATTEMPTS_MAX", &[u64::from(outbox::ATTEMPTS_MAX), (outbox::BACKOFF_MS / 1000) as u64]),
+        (
+            "WAITS_MS",
+            &[
+                (outbox::WAITS_MS[0] / 1000) as u64,
+                (outbox::WAITS_MS[1] / 1000) as u64,
+                (outbox::WAITS_MS[2] / 60_000) as u64,
+                (outbox::WAITS_MS[3] / 60_000) as u64,
+                (outbox::WAITS_MS[4] / 60_000) as u64,
+                (outbox::WAITS_MS[5] / 60_000) as u64,
+                (outbox::WAITS_MS[6] / 60_000) as u64,
+                (outbox::WAITS_MS[7] / policy::HOUR_MS) as u64,
+                (outbox::RETRY_MS / policy::HOUR_MS) as u64,
+                (outbox::RETRY_MS_MAX / policy::HOUR_MS) as u64,
+                (outbox::LAST_MS / 1000) as u64,
+            ],
+        ),
+        ("AHEAD_MS_MAX", &[(countersign::clock::AHEAD_MS_MAX / 60_000) as u64]),
         ("PURGE_AGE_MS_MIN", &[(countersign::host::PURGE_AGE_MS_MIN / policy::HOUR_MS) as u64]),
         (
             "PENDING_MS",
@@ -431,4 +447,26 @@ fn one_wasmtime_runs_and_builds_agents() {
     let lock = std::fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
     let versions = lock.matches("\nname = \"wasmtime\"\n").count();
     assert_eq!(versions, 1, "two versions of wasmtime would be linked");
+}
+
+#[test]
+fn every_guide_names_the_codes_an_ask_fails_with_where_the_call_behind_it_would() {
+    let guides = [
+        ("guest-sdk/js/index.d.ts", "`try`"),
+        ("guest-sdk/js/README.md", "try {"),
+        ("guest-sdk/rust/src/approval.rs", "`match`"),
+        ("guest-sdk/rust/README.md", "match send"),
+        ("wit/README.md", "around both"),
+    ];
+    for (guide, around) in guides {
+        let text = std::fs::read_to_string(workspace().join(guide)).unwrap();
+        // What is said of the ask, from the sentence that says so to the end of its paragraph or example.
+        let at = text.find("whatever a\nperson says").or_else(|| text.find("whatever a person says"));
+        let at = at.unwrap_or_else(|| panic!("{guide} does not say when an ask fails"));
+        let said: String = text[at..].chars().take(1_200).collect();
+        for code in ["CAPABILITY_DENIED", "INVALID_RECIPIENT", "SCOPE_VIOLATION", "INVALID_PARAMETER"] {
+            assert!(said.contains(code), "{guide} does not name {code}");
+        }
+        assert!(said.contains(around), "{guide} does not show what stands around both");
+    }
 }

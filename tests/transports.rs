@@ -1,7 +1,7 @@
 //! The ways signed mail leaves by, against real servers and programs.
 
 use crate::support::servers::{Dovecot, MailServer, PASSWORD, Shows, USER};
-use countersign::approval::outbox::Outcome;
+use countersign::approval::outbox::{Outcome, RETRY_MS};
 use countersign::approval::{Action, BodyKind, Version, letter};
 use countersign::authority::Capability;
 use countersign::backends::command::Command;
@@ -146,7 +146,9 @@ const TABLE: &str = "
     data      many-lines         sent       sent
     data      ahead              never      never
 
-    dot       451                never      uncertain
+    dot       421                later      uncertain
+    dot       451                later      uncertain
+    dot       452                later      uncertain
     dot       554                never      uncertain
     dot       354                uncertain  uncertain
     dot       echo               never      uncertain
@@ -391,6 +393,7 @@ fn a_server_that_is_not_there_is_tried_again() {
         login: None,
         ca_file: None,
         timeout: Duration::from_secs(20),
+        retry_ms: RETRY_MS,
     };
     assert_eq!(class(&send(nobody, &letter("Hello", &["bob@example.test"]))), "later");
 }
@@ -398,7 +401,11 @@ fn a_server_that_is_not_there_is_tried_again() {
 /// `sh` with this script; the options and recipients are its arguments.
 fn script(script: &str) -> Program {
     let words = ["sh", "-c", script, "script", "-i", "-f", "{from}"];
-    Program { command: words.map(str::to_owned).to_vec(), timeout: Duration::from_secs(60) }
+    Program {
+        command: words.map(str::to_owned).to_vec(),
+        timeout: Duration::from_secs(60),
+        retry_ms: RETRY_MS,
+    }
 }
 
 fn run(program: Program, parcel: &Parcel) -> Outcome {
@@ -473,7 +480,7 @@ fn a_program_that_cannot_be_started_sends_nothing() {
     let text = folder.path().join("text");
     std::fs::write(&text, "no program").unwrap();
     for command in [vec!["/nowhere/sendmail".to_owned()], vec![text.display().to_string()], vec![]] {
-        let program = Program { command, timeout: Duration::from_secs(60) };
+        let program = Program { command, timeout: Duration::from_secs(60), retry_ms: RETRY_MS };
         never(run(program, &letter("Hello", &["bob@example.test"])));
     }
 }
@@ -506,7 +513,11 @@ fn msmtp_hands_over_what_was_signed() {
     std::fs::write(&file, text).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let words = ["/usr/bin/msmtp", "-C", file.to_str().unwrap(), "-i", "-f", "{from}"];
-    let program = Program { command: words.map(str::to_owned).to_vec(), timeout: Duration::from_secs(60) };
+    let program = Program {
+        command: words.map(str::to_owned).to_vec(),
+        timeout: Duration::from_secs(60),
+        retry_ms: RETRY_MS,
+    };
     let bodies = ["dots", BODY, "Hello", "a\r\nb\r", "x\n\n\n"];
     for (n, body) in bodies.into_iter().enumerate() {
         let to = ["-bob@example.test", "eve@example.test"];

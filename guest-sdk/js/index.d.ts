@@ -147,8 +147,9 @@ export interface Approval {
    * as the agent's words. So ask right before the call, with all it needs at hand. A person who declines is an answer,
    * not an error.
    *
-   * @throws the errors of the guarded call that would follow, where it is certain to be refused; `INVALID_PARAMETER`;
-   * `RATE_LIMIT_EXCEEDED`
+   * @throws the errors of the guarded call that would follow, where it is certain to be refused whatever a person says:
+   * `CAPABILITY_DENIED`, `INVALID_RECIPIENT`, `SCOPE_VIOLATION`, `INVALID_PARAMETER`; `RATE_LIMIT_EXCEEDED` where the same
+   * message has been asked about too often. So one `try` stands around both the ask and the call
    */
   request(request: ApprovalRequest): Promise<ApprovalAnswer>;
   /**

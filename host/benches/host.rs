@@ -214,6 +214,8 @@ fn intent(package: &Package, parameters: Map<String, Value>) -> Intent {
         reason: None,
         log: String::new(),
         retry_of: None,
+        undelivered: None,
+        trimmed_now: false,
         updated_ms: 0,
     }
 }
@@ -384,6 +386,7 @@ fn drive(
         let pickup = Pickup {
             policy: (1, Arc::default()),
             leaves_at_once: true,
+            retry_ms: 0,
             intent: intent.clone(),
             entries: vec![],
             approvals: vec![],

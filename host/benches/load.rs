@@ -315,6 +315,7 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
                 from: "local@localhost".into(),
                 policy: (policy_id, policy),
                 leaves_at_once: true,
+                retry_ms: 0,
             };
             assert_eq!(engine.drive(&compiled, pickup, &ports).await.unwrap(), Driven::Waiting);
         }

@@ -5,15 +5,38 @@
 
 use crate::approval::{Verdict, outbox};
 use crate::authority::Capability;
-use crate::clock::{Millis, rfc3339};
+use crate::clock::{Millis, rfc3339, rfc3339_trimmed};
 use crate::digest::{Digest, Encoder};
 use crate::people::Role;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Begins what every hash covers: says what the bytes are, and in which version of the format.
-const DOMAIN: &str = "countersign/audit/v1";
+/// How an entry is hashed and exported. What is hashed begins with the name of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Times have no zeros at the end of the second. Nothing is written so any more.
+    V1,
+    /// Times have three decimals.
+    V2,
+}
+
+impl Format {
+    fn domain(self) -> &'static str {
+        match self {
+            Format::V1 => "countersign/audit/v1",
+            Format::V2 => "countersign/audit/v2",
+        }
+    }
+
+    /// A time as it is hashed and exported.
+    pub fn time(self, at_ms: Millis) -> String {
+        match self {
+            Format::V1 => rfc3339_trimmed(at_ms),
+            Format::V2 => rfc3339(at_ms),
+        }
+    }
+}
 
 /// The address a request came from; null where it came by no network.
 type From = Option<IpAddr>;
@@ -82,6 +105,8 @@ pub enum Fact<'a> {
     Recall { token: &'a str, by: &'a str },
     /// What had ended by then was purged.
     Purge { before: String, intents: usize, by: &'a str },
+    /// The host's time was set back to the machine's, and everything that ends with it.
+    Clock { from: String, to: String },
     /// A backup was put back, taken at `taken`. What has happened since is not in the chain, and so many messages are uncertain.
     Restore { taken: String, uncertain: usize, by: &'a str },
 }
@@ -115,6 +140,7 @@ impl Fact<'_> {
             Fact::Issue { .. } => "issue",
             Fact::Recall { .. } => "recall",
             Fact::Purge { .. } => "purge",
+            Fact::Clock { .. } => "clock",
             Fact::Restore { .. } => "restore",
         }
     }
@@ -160,16 +186,23 @@ impl Entry {
         }
         let body = serde_json::to_string(&Body { whose, fact }).expect("JSON serializes");
         let kind = fact.kind().to_owned();
-        let hash = hash(previous, seq, at_ms, &kind, &body);
+        let hash = hash(Format::V2, previous, seq, at_ms, &kind, &body);
         Entry { seq, at_ms, kind, body, hash }
+    }
+
+    /// The format its hash is right in, behind `previous`; none where it has been altered, or the one before it.
+    pub fn format(&self, previous: Digest) -> Option<Format> {
+        let Entry { seq, at_ms, kind, body, .. } = self;
+        let formats = [Format::V2, Format::V1].into_iter();
+        formats.into_iter().find(|format| self.hash == hash(*format, previous, *seq, *at_ms, kind, body))
     }
 }
 
 /// SHA-256 over the domain, the hash before, and the number, time, kind and body as they are exported, each behind its length
 /// as four bytes, most significant first.
-fn hash(previous: Digest, seq: u64, at_ms: Millis, kind: &str, body: &str) -> Digest {
-    let mut out = Encoder::new(DOMAIN);
-    out.bytes(&previous.0).text(&seq.to_string()).text(&rfc3339(at_ms)).text(kind).text(body);
+fn hash(format: Format, previous: Digest, seq: u64, at_ms: Millis, kind: &str, body: &str) -> Digest {
+    let mut out = Encoder::new(format.domain());
+    out.bytes(&previous.0).text(&seq.to_string()).text(&format.time(at_ms)).text(kind).text(body);
     Digest::of(&out.0)
 }
 
@@ -209,7 +242,7 @@ impl Check {
         if entry.seq != seq {
             return Err(Broken { seq, what: "is missing" });
         }
-        if entry.hash != hash(self.head, seq, entry.at_ms, &entry.kind, &entry.body) {
+        if entry.format(self.head).is_none() {
             return Err(Broken { seq, what: "has been altered, or the one before it" });
         }
         (self.entries, self.head) = (seq, entry.hash);
@@ -269,8 +302,32 @@ mod tests {
         // Golden, computed apart from this code: a changed hash would break every chain on some disk.
         assert_eq!(
             entry.hash.to_string(),
-            "5d2dc97c3de154bfb8b7324ce46b6f61be77ba3b7260fd0bb054408947cf81a7"
+            "97c6c6b3ac11c4231f06c2534eb057ba76e894dea30f218ff2574447ca90fe74"
         );
+    }
+
+    #[test]
+    fn entries_of_an_older_version_stay_whole_and_new_ones_follow_them() {
+        let whose = Whose { tenant: "main", user: Some("local") };
+        let fact = Fact::Expire { approval: "appr_1" };
+        // Hundredths and whole seconds are what the two formats write otherwise.
+        let old = |previous, seq, at_ms| {
+            let entry = Entry::after(previous, seq, at_ms, whose, &fact);
+            let hash = hash(Format::V1, previous, seq, at_ms, &entry.kind, &entry.body);
+            Entry { hash, ..entry }
+        };
+        let first = old(START, 1, 20);
+        let second = old(first.hash, 2, 1_000);
+        let third = Entry::after(second.hash, 3, 1_020, whose, &fact);
+        let entries = [first, second, third];
+        assert_eq!(verify(&entries, Some(entries[2].hash)), Ok(3));
+        let formats = [START, entries[0].hash, entries[1].hash];
+        let formats: Vec<_> =
+            formats.iter().zip(&entries).map(|(previous, entry)| entry.format(*previous)).collect();
+        assert_eq!(formats, [Some(Format::V1), Some(Format::V1), Some(Format::V2)]);
+        assert_eq!(Format::V1.time(20), "1970-01-01T00:00:00.02Z");
+        assert_eq!(Format::V2.time(20), "1970-01-01T00:00:00.020Z");
+        assert_eq!(entries[1].format(START), None);
     }
 
     #[test]

@@ -5,22 +5,34 @@
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Milliseconds since 1970-01-01 UTC.
 pub type Millis = i64;
 
-/// Time that never runs backwards, and randomness.
+/// No clock that goes right is before this: 2026-01-01.
+pub const BUILT_MS: Millis = 1_767_225_600_000;
+/// How far the host's time may be ahead of the machine's clock: 5 minutes. Where it is further ahead, one of the two was set wrong, and
+/// the host's time is set back, together with everything that ends; see [`Clock::ahead`].
+pub const AHEAD_MS_MAX: Millis = 5 * 60 * 1000;
+
+/// Time that does not run backwards by itself, and randomness.
 #[derive(Debug)]
 pub struct Clock {
     source: Source,
+    reached: Mutex<Reached>,
+}
+
+/// How late it has been.
+#[derive(Debug, Default)]
+struct Reached {
     /// The latest instant ever handed out or read from the store. A system clock that is set back does not bring
     /// expired approvals to life again.
-    floor: AtomicI64,
+    floor: Millis,
     /// Since when the floor has stood, by a clock nobody sets: time goes on from there while the system's is behind.
-    since: Mutex<Option<Instant>>,
+    since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -32,45 +44,58 @@ enum Source {
 impl Clock {
     /// The machine's clock and the operating system's randomness.
     pub fn system() -> Clock {
-        Clock { source: Source::System, floor: AtomicI64::new(0), since: Mutex::default() }
+        Clock { source: Source::System, reached: Mutex::default() }
     }
 
     /// A clock that stands at `now` until [`advance`](Clock::advance) moves it, with randomness derived from `seed`.
     pub fn virtual_at(now: Millis, seed: u64) -> Clock {
         let random = Mutex::new(Stream::new(Sha256::digest(seed.to_be_bytes()).into()));
         let source = Source::Virtual { now: AtomicI64::new(now), random };
-        Clock { source, floor: AtomicI64::new(0), since: Mutex::default() }
+        Clock { source, reached: Mutex::default() }
     }
 
-    /// The present instant, never earlier than any instant seen before.
-    pub fn now(&self) -> Millis {
-        let now = match &self.source {
+    fn reached(&self) -> MutexGuard<'_, Reached> {
+        self.reached.lock().expect("no holder panics")
+    }
+
+    /// What the machine says.
+    fn machine(&self) -> Millis {
+        match &self.source {
             #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
-            Source::System => self.forwards(Timestamp::now().as_millisecond(), Instant::now()),
+            Source::System => Timestamp::now().as_millisecond(),
             Source::Virtual { now, .. } => now.load(Ordering::SeqCst),
-        };
-        self.floor.fetch_max(now, Ordering::SeqCst).max(now)
+        }
     }
 
-    /// The system's time, or, where that is behind what has been seen, so much later than that as has passed since: a clock that
-    /// was once far ahead does not stop expiries and retries for years.
-    fn forwards(&self, system: Millis, tick: Instant) -> Millis {
-        let mut since = self.since.lock().expect("no holder panics");
-        let floor = self.floor.load(Ordering::SeqCst);
-        if system >= floor {
-            *since = None;
-            return system;
+    /// The present instant, never earlier than any instant seen before, unless [`set_back`](Clock::set_back).
+    pub fn now(&self) -> Millis {
+        let machine = self.machine();
+        let mut reached = self.reached();
+        if let Source::System = self.source {
+            #[expect(clippy::disallowed_methods, reason = "a clock nobody sets")]
+            reached.go_on(machine, Instant::now());
         }
-        let passed = tick.saturating_duration_since(since.replace(tick).unwrap_or(tick));
-        // Whole milliseconds only: what is left over counts next time.
-        let whole = passed.as_millis() as Millis;
-        *since = Some(tick - (passed - Duration::from_millis(whole as u64)));
-        floor + whole
+        reached.floor = reached.floor.max(machine);
+        reached.floor
     }
 
     /// Tells the clock of an instant found in the store: it will not run below it.
     pub fn raise(&self, seen: Millis) {
-        self.floor.fetch_max(seen, Ordering::SeqCst);
+        let mut reached = self.reached();
+        reached.floor = reached.floor.max(seen);
+    }
+
+    /// The host's time and the machine's, where the first is further ahead than clocks drift. Either the machine's clock was wrong
+    /// when the host saw the later time, or it is wrong now; nobody can tell, so what ends must be moved before the host's time is set
+    /// back, and by as much. A machine whose clock is before this program was written does not know the time, and is not followed.
+    pub fn ahead(&self) -> Option<(Millis, Millis)> {
+        let (now, machine) = (self.now(), self.machine());
+        (machine >= BUILT_MS && now > machine + AHEAD_MS_MAX).then_some((now, machine))
+    }
+
+    /// Goes on from `to`, once everything that ends has been moved.
+    pub fn set_back(&self, to: Millis) {
+        *self.reached() = Reached { floor: to, since: None };
     }
 
     /// Moves a virtual clock by `by` milliseconds, back as well as forth. A system clock does not move.
@@ -99,6 +124,22 @@ impl Clock {
         let number = (now & 0xffff_ffff_ffff) << 80 | u128::from_be_bytes(wide);
         let text = (0..26).rev().map(|place| ALPHABET[(number >> (5 * place) & 31) as usize] as char);
         prefix.chars().chain(text).collect()
+    }
+}
+
+impl Reached {
+    /// Where the system's time is behind what has been seen, moves that on by as much as has passed since: a clock that was once ahead
+    /// does not stop expiries and retries.
+    fn go_on(&mut self, system: Millis, tick: Instant) {
+        if system >= self.floor {
+            self.since = None;
+            return;
+        }
+        let passed = tick.saturating_duration_since(self.since.replace(tick).unwrap_or(tick));
+        // Whole milliseconds only: what is left over counts next time.
+        let whole = passed.as_millis() as Millis;
+        self.since = Some(tick - (passed - Duration::from_millis(whole as u64)));
+        self.floor += whole;
     }
 }
 
@@ -142,8 +183,14 @@ impl Stream {
     }
 }
 
-/// RFC 3339 in UTC, with milliseconds where there are any.
+/// RFC 3339 in UTC, always with three decimals of a second: as text, times sort as they follow one another.
 pub fn rfc3339(at: Millis) -> String {
+    format!("{:.3}", Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX))
+}
+
+/// The same without zeros at the end of the second, as older versions have written it: what they have hashed, or shown to a run that is
+/// repeated, stays as it was.
+pub fn rfc3339_trimmed(at: Millis) -> String {
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX).to_string()
 }
 
@@ -185,13 +232,12 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
     fn time_goes_on_from_where_it_was_while_the_machine_is_behind() {
-        let clock = Clock::system();
-        clock.raise(10_000);
+        let mut reached = Reached { floor: 10_000, since: None };
         let start = Instant::now();
-        let at = |system, micros| {
-            let now = clock.forwards(system, start + Duration::from_micros(micros));
-            clock.raise(now);
-            now
+        let mut at = |system: Millis, micros| {
+            reached.go_on(system, start + Duration::from_micros(micros));
+            reached.floor = reached.floor.max(system);
+            reached.floor
         };
         assert_eq!(at(500, 0), 10_000);
         assert_eq!(at(500, 1_500), 10_001);
@@ -201,6 +247,26 @@ mod tests {
         assert_eq!(at(20_000, 5_003_000), 20_000);
         assert_eq!(at(1, 5_004_000), 20_000);
         assert_eq!(at(1, 5_005_000), 20_001);
+    }
+
+    #[test]
+    fn a_time_that_is_years_ahead_of_a_machine_that_may_be_right_is_noticed_and_can_be_set_back() {
+        let today = BUILT_MS + 1_000_000_000;
+        let years = 14 * 365 * 24 * 60 * 60 * 1000;
+        let clock = Clock::virtual_at(today, 0);
+        for drift in [0, 1, AHEAD_MS_MAX] {
+            clock.raise(today + drift);
+            assert_eq!(clock.ahead(), None, "{drift}");
+        }
+        clock.raise(today + years);
+        assert_eq!(clock.ahead(), Some((today + years, today)));
+        assert_eq!(clock.now(), today + years, "not by itself");
+        clock.set_back(today);
+        assert_eq!((clock.now(), clock.ahead()), (today, None));
+        // A machine that has lost the time: its clock begins at 1970.
+        let lost = Clock::virtual_at(5_000, 0);
+        lost.raise(today);
+        assert_eq!((lost.ahead(), lost.now()), (None, today));
     }
 
     #[test]
@@ -235,6 +301,14 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(rfc3339(1), "1970-01-01T00:00:00.001Z");
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(20), "1970-01-01T00:00:00.020Z");
+        assert_eq!(
+            [rfc3339_trimmed(0), rfc3339_trimmed(20)],
+            ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.02Z"]
+        );
+        for at in [0, 1, 20, 999, 25_000, BUILT_MS] {
+            assert_eq!([parse(&rfc3339(at)), parse(&rfc3339_trimmed(at))], [Some(at); 2]);
+        }
     }
 }

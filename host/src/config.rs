@@ -10,8 +10,10 @@ pub(crate) use serve::certificates;
 pub use serve::{Certificate, GRACE_SECONDS_MAX, Log, REQUESTS_PER_MINUTE_MAX, RUNS_MAX, Serve};
 
 use crate::approval::address;
+use crate::approval::outbox::{RETRY_MS, RETRY_MS_MAX};
 use crate::approval::policy::{HOUR_MS, PENDING_MS, PENDING_MS_MAX, Policy, STRICT_PENDING_MS_MAX};
 use crate::authority::Pattern;
+use crate::clock::Millis;
 use crate::people::{Owner, TENANT};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
@@ -98,6 +100,17 @@ pub enum Way {
     Command(Program),
 }
 
+impl Way {
+    /// For how long a message is offered that is not taken for now.
+    pub fn retry_ms(&self) -> Millis {
+        match self {
+            Way::Embedded => RETRY_MS,
+            Way::Smtp(submission) => submission.retry_ms,
+            Way::Command(program) => program.retry_ms,
+        }
+    }
+}
+
 /// A submission server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submission {
@@ -113,6 +126,8 @@ pub struct Submission {
     pub ca_file: Option<PathBuf>,
     /// How long each step may take.
     pub timeout: Duration,
+    /// For how long a message is offered that it does not take for now.
+    pub retry_ms: Millis,
 }
 
 /// How a connection to a mail server is protected.
@@ -151,6 +166,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// How long it may take.
     pub timeout: Duration,
+    /// For how long a message is offered that it could not be given for now.
+    pub retry_ms: Millis,
 }
 
 impl Config {
@@ -372,6 +389,7 @@ fn submission(table: &mut Table) -> Result<Submission, Problem> {
         login,
         ca_file,
         timeout: timeout(table, SEND_SECONDS, SEND_SECONDS_MAX)?,
+        retry_ms: retry(table)?,
     })
 }
 
@@ -416,7 +434,14 @@ fn program(table: &mut Table) -> Result<Program, Problem> {
         return Err(table.missing("command", why, instead));
     };
     let command = entry.command()?;
-    Ok(Program { command, timeout: timeout(table, SEND_SECONDS, SEND_SECONDS_MAX)? })
+    let timeout = timeout(table, SEND_SECONDS, SEND_SECONDS_MAX)?;
+    Ok(Program { command, timeout, retry_ms: retry(table)? })
+}
+
+fn retry(table: &mut Table) -> Result<Millis, Problem> {
+    let hours_max = u16::try_from(RETRY_MS_MAX / HOUR_MS).unwrap_or(u16::MAX);
+    let hours = table.take("retry_hours").map(|entry| entry.number(1..=hours_max)).transpose()?;
+    Ok(hours.map_or(RETRY_MS, |hours| Millis::from(hours) * HOUR_MS))
 }
 
 fn timeout(table: &mut Table, default: u16, max: u16) -> Result<Duration, Problem> {
@@ -505,6 +530,7 @@ username = "ada"
 password_env = "ADA_SMTP_PASSWORD"
 ca_file = "/etc/ssl/private-ca.pem"
 timeout_seconds = 60
+retry_hours = 96
 
 [users.bob]
 address = "bob@example.com"
@@ -574,16 +600,21 @@ grace_seconds = 0
             }),
             ca_file: Some(PathBuf::from("/etc/ssl/private-ca.pem")),
             timeout: seconds(60),
+            retry_ms: 96 * HOUR_MS,
         };
         assert_eq!(submission("ada"), ada);
         let bob = submission("bob");
         assert_eq!((bob.tls, bob.port, bob.login, bob.ca_file), (Tls::None, 25, None, None));
         let cid = submission("cid");
         assert_eq!((cid.tls, cid.port, cid.timeout), (Tls::Starttls, 587, seconds(SEND_SECONDS)));
+        assert_eq!(cid.retry_ms, RETRY_MS);
         assert_eq!(cid.login.unwrap().password, Password::File(PathBuf::from("/run/secrets/cid")));
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let dee =
-            Program { command: words(&["/usr/sbin/sendmail", "-i", "-f", "{from}"]), timeout: seconds(5) };
+        let dee = Program {
+            command: words(&["/usr/sbin/sendmail", "-i", "-f", "{from}"]),
+            timeout: seconds(5),
+            retry_ms: RETRY_MS,
+        };
         assert_eq!(config.way("dee"), &Way::Command(dee));
         assert_eq!(config.way("eve"), &Way::Embedded);
         assert_eq!(config.address(Owner { tenant: "acme", user: "ada" }), "ada@acme.example");
@@ -738,6 +769,7 @@ grace_seconds = 0
             (&send("by = \"pigeon\"\n"), 4, "users.ada.send.by"),
             (&send("host = \"smtp.example.com\"\n"), 4, "users.ada.send.host"),
             (&send("by = \"embedded\"\ntimeout_seconds = 5\n"), 5, "users.ada.send.timeout_seconds"),
+            (&send("by = \"embedded\"\nretry_hours = 5\n"), 5, "users.ada.send.retry_hours"),
             (&send("by = \"smtp\"\n"), 3, "users.ada.send.host"),
             (&send("by = \"smtp\"\nhost = \"smtp.example.com:587\"\n"), 5, "users.ada.send.host"),
             (&send("by = \"smtp\"\nhost = \"a b\"\n"), 5, "users.ada.send.host"),
@@ -767,6 +799,8 @@ grace_seconds = 0
             (&over_smtp("ca_file = \"ca.pem\"\n"), 6, "users.ada.send.ca_file"),
             (&over_smtp("timeout_seconds = 0\n"), 6, "users.ada.send.timeout_seconds"),
             (&over_smtp("timeout_seconds = 301\n"), 6, "users.ada.send.timeout_seconds"),
+            (&over_smtp("retry_hours = 0\n"), 6, "users.ada.send.retry_hours"),
+            (&over_smtp("retry_hours = 121\n"), 6, "users.ada.send.retry_hours"),
             (&over_smtp("command = [\"/bin/true\"]\n"), 6, "users.ada.send.command"),
             (&send("by = \"command\"\n"), 3, "users.ada.send.command"),
             (&send("by = \"command\"\ncommand = []\n"), 5, "users.ada.send.command"),

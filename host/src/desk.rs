@@ -250,6 +250,11 @@ impl Desk {
         self.host.outbox(self.sight()?, open, page)
     }
 
+    /// How many messages this person may look at that somebody may have to do something about: as far as `most`.
+    pub fn undelivered(&self, most: u32) -> Result<u32> {
+        self.host.undelivered(self.sight()?, most)
+    }
+
     /// One message of the outbox.
     pub fn outgoing(&self, id: &str) -> Result<Outgoing> {
         self.host.outgoing(self.sight()?, id)

@@ -17,7 +17,7 @@ use crate::backends::import::{Imported, import};
 use crate::backends::local::Local;
 use crate::backends::rehearsal::Rehearsal;
 use crate::backends::smtp::Smtp;
-use crate::clock::{Clock, Millis};
+use crate::clock::{Clock, Millis, rfc3339};
 use crate::config::{Config, Way};
 use crate::digest::{Digest, Encoder};
 use crate::engine::limits::Limits;
@@ -266,6 +266,11 @@ impl Host {
             false => Store::open(&data.join(backup::DATABASE))?,
         });
         clock.raise(store.latest()?);
+        if let Some((from, to)) = clock.ahead() {
+            say_set_back(from, to);
+            store.set_back_at_once(from, to)?;
+            clock.set_back(to);
+        }
         let gate = Gate::new(config.serve.runs.into());
         let live = Live::new(&store, config, clock.now())?;
         let engine = Engine::new(cache, limits)?;
@@ -376,8 +381,9 @@ impl Host {
     /// Expires what is over, and says which intents can be picked up by [`Host::resume`]: those an expiry has woken, and those with a
     /// message that is due, or whose process died while it handed one over.
     pub async fn due(&self) -> Result<Vec<Place>> {
+        let mut due = self.follow_clock().await?;
         let now = self.clock().now();
-        let mut due = self.store.expire(now).await?;
+        due.extend(self.store.expire(now).await?);
         for message in self.store.in_transit(None)? {
             let is_due = match message.state {
                 outbox::State::Attempting => {
@@ -390,6 +396,15 @@ impl Host {
             }
         }
         Ok(due)
+    }
+
+    /// Sets the host's time back where it is far ahead of the machine's. Gives the intents that can be picked up.
+    async fn follow_clock(&self) -> Result<Vec<Place>> {
+        let Some((from, to)) = self.clock().ahead() else { return Ok(Vec::new()) };
+        say_set_back(from, to);
+        let woken = self.store.set_back(from, to).await?;
+        self.clock().set_back(to);
+        Ok(woken)
     }
 
     /// Time, as this host sees it.
@@ -420,7 +435,8 @@ impl Host {
     /// process that has died, and writes files that are missing.
     pub async fn settle(&self) -> Result<()> {
         reach(Moment::Expiring);
-        let expired = self.store.expire(self.clock().now()).await?;
+        let mut expired = self.follow_clock().await?;
+        expired.extend(self.store.expire(self.clock().now()).await?);
         reach(Moment::Expired);
         for place in expired {
             // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
@@ -669,10 +685,9 @@ impl Host {
         Ok(())
     }
 
-    /// Tells people that nobody knows whether a message has left.
-    async fn tell_of_uncertain(&self, owner: Owner<'_>, approval: &str) -> Result<()> {
+    /// Tells people that a message has not left, or that nobody knows whether it has.
+    async fn tell_of_message(&self, owner: Owner<'_>, approval: &str, event: &'static str) -> Result<()> {
         let Stored { intent, agent, .. } = self.approval(owner, approval)?;
-        let event = "outbox.uncertain";
         self.tell(&Notice { event, approval, intent: &intent, agent: &agent, expires_ms: None }).await;
         Ok(())
     }
@@ -686,6 +701,7 @@ impl Host {
     async fn drive(&self, seq: i64, intent: Intent) -> Result<Driven> {
         let since = tokio::time::Instant::now();
         let compiled = self.load(intent.digest)?;
+        let (tenant, id) = (intent.tenant.clone(), intent.id.clone());
         let (pickup, decided_ms) = self.pickup(seq, intent)?;
         let crash_after = match self.crash_after.swap(usize::MAX, Ordering::Relaxed) {
             usize::MAX => None,
@@ -696,6 +712,9 @@ impl Host {
         let driven = self.engine.drive(&compiled, pickup, &ports).await?;
         let ago = decided_ms.map(|decided_ms| self.clock().now() - decided_ms);
         ports.meters.drove(since, &driven, ago);
+        if driven == Driven::Ended {
+            ports.meters.ended(&self.store.intent(Scope { tenant: &tenant, user: None }, &id)?.1);
+        }
         Ok(driven)
     }
 
@@ -753,7 +772,8 @@ impl Host {
         reach(Moment::Delivered);
         self.ports.meters.attempted(state);
         match state {
-            outbox::State::Uncertain => self.tell_of_uncertain(owner, approval).await,
+            outbox::State::Uncertain => self.tell_of_message(owner, approval, "outbox.uncertain").await,
+            outbox::State::NotSent => self.tell_of_message(owner, approval, "outbox.not_sent").await,
             _ => Ok(()),
         }
     }
@@ -769,7 +789,7 @@ impl Host {
             "the message of {} may have been sent: the process that handed it over has died",
             message.approval
         );
-        self.tell_of_uncertain(message.place.owner(), &message.approval).await
+        self.tell_of_message(message.place.owner(), &message.approval, "outbox.uncertain").await
     }
 
     /// The way out of a user's mail.
@@ -801,6 +821,7 @@ impl Host {
             approvals: self.judged_now(&live, approvals)?,
             policy: live.policy.clone(),
             leaves_at_once: self.transport.is_none() && *live.config.way(owner) == Way::Embedded,
+            retry_ms: live.config.way(owner).retry_ms(),
             authority: Authority::new(agent, grants, scopes),
             from: live.config.address(owner),
             intent,
@@ -862,6 +883,7 @@ impl Host {
             authority: Authority::default(),
             policy: live.policy.clone(),
             leaves_at_once: true,
+            retry_ms: 0,
             from: live.config.address(Owner { tenant: &intent.tenant, user: &intent.user }),
             intent,
         };
@@ -1129,6 +1151,12 @@ impl Host {
         self.store.outbox(scope.into(), open, page)
     }
 
+    /// How many messages a person may have to do something about, counted as far as `most`: those of which nobody knows whether they
+    /// have left, and those that have not left and may still be offered again.
+    pub fn undelivered<'a>(&self, scope: impl Into<Scope<'a>>, most: u32) -> Result<u32> {
+        self.store.undelivered(scope.into(), most, self.clock().now())
+    }
+
     /// The message the approval `id` armed.
     pub fn outgoing<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Outgoing> {
         self.store.outgoing(scope, id)
@@ -1158,7 +1186,9 @@ impl Host {
         failed.map(|()| views)
     }
 
-    /// Says what is to become of a message that is uncertain. Offering it again is a decision of its own: it may arrive twice.
+    /// Says what is to become of a message that is uncertain, where offering it again is a decision of its own: it may arrive twice. What
+    /// has certainly not left can be offered again as well, and what waits for its next attempt at once, while what was signed has not
+    /// ended.
     ///
     /// # Errors
     ///
@@ -1171,10 +1201,13 @@ impl Host {
         by: &str,
     ) -> Result<Outgoing> {
         let scope = scope.into();
+        let stored = self.approval(scope, id)?;
         if resolution == Resolution::Resend {
-            self.may_leave(&self.approval(scope, id)?)?;
+            self.may_leave(&stored)?;
         }
-        self.store.resolve((scope, id), resolution, by, self.clock().now()).await?;
+        let owner = Owner { tenant: scope.tenant, user: &stored.user };
+        let retry_ms = self.live().config.way(owner).retry_ms();
+        self.store.resolve((scope, id), resolution, retry_ms, by, self.clock().now()).await?;
         let outgoing = self.outgoing(scope, id)?;
         if resolution == Resolution::Resend {
             self.resume(scope, &outgoing.intent).await?;
@@ -1306,6 +1339,15 @@ impl Host {
         }
         Ok(())
     }
+}
+
+fn say_set_back(from: Millis, to: Millis) {
+    tracing::warn!(
+        blame = "operator",
+        "the host has seen {}, and the machine's clock says {}: time is set back to it, and what is over by the later time has ended",
+        rfc3339(from),
+        rfc3339(to)
+    );
 }
 
 /// A key of the door's user, with what it came with.

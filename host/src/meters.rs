@@ -7,7 +7,7 @@ use crate::approval::Verdict;
 use crate::approval::outbox::State;
 use crate::clock::Millis;
 use crate::engine::Driven;
-use crate::intent::Status;
+use crate::intent::{self, Intent, Status};
 use crate::journal::{Answer, Change, Commit, Committed, Ledger};
 use crate::refusals::{Audience, Code};
 use crate::store::Counts;
@@ -131,7 +131,8 @@ impl Meters {
         );
         to.register(
             "runs_ended",
-            "Runs that have ended, by status, and by code where they were stopped",
+            "Runs that have ended, by status, and by code where they were stopped; failed are those that ended with an error card, or \
+             with a message that has not left or may not have",
             self.ended.clone(),
         );
         to.register("database_commits", "Transactions that have reached the disk", self.syncs.clone());
@@ -183,15 +184,17 @@ impl Meters {
         for code in Code::ALL {
             match code.audience() {
                 Audience::Agent => drop(self.refusals.get_or_create(&refusal("agent", *code))),
-                Audience::Operator => drop(self.ended.get_or_create(&end(Status::Stopped, Some(*code)))),
+                Audience::Operator => {
+                    drop(self.ended.get_or_create(&end(Status::Stopped.name(), Some(*code))))
+                }
                 Audience::Person => drop(self.refusals.get_or_create(&refusal("person", *code))),
             }
         }
         for to in ["waiting", "sending", "ended", "lost"] {
             drop(self.runs.get_or_create(&[("to", to)]));
         }
-        for status in [Status::Done, Status::Cancelled] {
-            drop(self.ended.get_or_create(&end(status, None)));
+        for shown in [Status::Done.name(), intent::FAILED, Status::Cancelled.name()] {
+            drop(self.ended.get_or_create(&end(shown, None)));
         }
     }
 
@@ -216,7 +219,14 @@ impl Meters {
 
     /// A person has cancelled an intent.
     pub fn cancelled(&self) {
-        self.ended.get_or_create(&end(Status::Cancelled, None)).inc();
+        self.ended.get_or_create(&end(Status::Cancelled.name(), None)).inc();
+    }
+
+    /// A run has ended so.
+    pub fn ended(&self, intent: &Intent) {
+        let shown = intent::shown(intent.status, intent.failed());
+        let code = intent.reason.as_ref().map(|reason| reason.code);
+        self.ended.get_or_create(&end(shown, code)).inc();
     }
 
     /// A run that was picked up at `since` has been put down. `decided_ago` is how long ago the answer it had waited for was given.
@@ -247,9 +257,6 @@ impl Meters {
         }
         if landed.is_released {
             self.attempted(State::Sent);
-        }
-        if let Some((status, code)) = landed.ended {
-            self.ended.get_or_create(&end(status, code)).inc();
         }
     }
 
@@ -342,15 +349,14 @@ fn refusal(to: &'static str, code: Code) -> [Label; 2] {
 }
 
 /// An empty label is none.
-fn end(status: Status, code: Option<Code>) -> [Label; 2] {
-    [("status", status.name()), ("code", code.map_or("", Code::name))]
+fn end(shown: &'static str, code: Option<Code>) -> [Label; 2] {
+    [("status", shown), ("code", code.map_or("", Code::name))]
 }
 
 /// What a commit makes true, as far as it is counted.
 struct Landed {
     refused: Vec<Code>,
     is_released: bool,
-    ended: Option<(Status, Option<Code>)>,
 }
 
 impl Landed {
@@ -359,12 +365,8 @@ impl Landed {
             Answer::Refused(refusal) => Some(refusal.code),
             Answer::Value(_) => None,
         });
-        let ended = match &commit.change {
-            Change::End { status, reason, .. } => Some((*status, reason.as_ref().map(|reason| reason.code))),
-            _ => None,
-        };
         let is_released = matches!(commit.change, Change::Release { .. });
-        Landed { refused: refused.collect(), is_released, ended }
+        Landed { refused: refused.collect(), is_released }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::process::Command;
 /// What somebody is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
-    /// What happened: `approval.pending`, or `outbox.uncertain`.
+    /// What happened: `approval.pending`, `outbox.uncertain` or `outbox.not_sent`.
     pub event: &'static str,
     /// The approval it is about.
     pub approval: &'a str,

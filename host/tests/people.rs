@@ -591,7 +591,7 @@ async fn the_audit_of_a_tenant_tells_who_was_let_in_by_whom_and_as_what() {
                 .into(),
             r#"assign {"tenant":"main","person":"ann","roles":["auditor"],"by":"owner/browser"}"#.into(),
             format!(
-                r#"issue {{"tenant":"main","user":"owner","token":"{id}","roles":["auditor"],"expires":"2026-02-26T06:13:20Z","by":"owner/browser"}}"#
+                r#"issue {{"tenant":"main","user":"owner","token":"{id}","roles":["auditor"],"expires":"2026-02-26T06:13:20.000Z","by":"owner/browser"}}"#
             ),
             format!(r#"recall {{"tenant":"main","user":"owner","token":"{id}","by":"owner/browser"}}"#),
             r#"dismiss {"tenant":"main","person":"ann","by":"owner/browser"}"#.into(),

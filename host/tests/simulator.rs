@@ -8,7 +8,7 @@
 
 use countersign::approval::binding::{self, Found, Judgement, question_digest};
 use countersign::approval::decision::{self, Effect, Refused};
-use countersign::approval::outbox::{self, ATTEMPTS_MAX, BACKOFF_MS, Outcome, Resolution};
+use countersign::approval::outbox::{self, Outcome, Resolution, WAITS_MS};
 use countersign::approval::{Action, Approval, Binding, BodyKind, Policy, Verdict, Version, Words};
 use countersign::authority::{Capability, Pattern};
 use countersign::clock::Millis;
@@ -26,6 +26,9 @@ const VARIANTS: usize = 3;
 const HOUR_MS: Millis = 60 * 60 * 1000;
 const YEARS_MS: Millis = 10 * 365 * 24 * HOUR_MS;
 const START_MS: Millis = 50 * 365 * 24 * HOUR_MS;
+/// For how long a message is offered to a server, and how often that can be.
+const OFFERED_MS: Millis = 4 * HOUR_MS;
+const OFFERS_MAX: usize = WAITS_MS.len() + 5;
 
 // The machines under test
 
@@ -240,6 +243,7 @@ struct OutboxRow {
     bytes: Act,
     attempts: u32,
     due_ms: Millis,
+    until_ms: Millis,
     resent: bool,
     outcome: Option<Heard>,
     /// The place in the journal of the send that waits for it.
@@ -248,7 +252,8 @@ struct OutboxRow {
 
 impl OutboxRow {
     fn facts(&self) -> outbox::Facts {
-        outbox::Facts { state: self.state, attempts: self.attempts, due_ms: self.due_ms, resent: self.resent }
+        let OutboxRow { state, attempts, due_ms, until_ms, resent, .. } = *self;
+        outbox::Facts { state, attempts, due_ms, until_ms, resent }
     }
 }
 
@@ -418,19 +423,52 @@ impl Writing<'_> {
         };
         let attempts = match event {
             outbox::Event::Attempt => row.attempts + 1,
-            outbox::Event::Resolve(Resolution::Resend) => 0,
+            outbox::Event::Resolve { resolution: Resolution::Resend, .. } => 0,
             _ => row.attempts,
         };
-        let resent = row.resent || event == outbox::Event::Resolve(Resolution::Resend);
+        let resent = row.facts().may_have_left(event);
         self.db.outbox[id] = Some(OutboxRow { state, attempts, resent, ..row });
         for effect in effects {
             match effect {
                 outbox::Effect::Due(due_ms) => self.db.outbox[id].as_mut().unwrap().due_ms = due_ms,
-                outbox::Effect::Last => self.db.outbox[id].as_mut().unwrap().attempts = ATTEMPTS_MAX,
+                outbox::Effect::Until(until_ms) => self.db.outbox[id].as_mut().unwrap().until_ms = until_ms,
                 outbox::Effect::Answer => self.answer_send(id)?,
             }
         }
         Ok(true)
+    }
+
+    /// A person speaks. What has certainly not left is offered under the signature it has, while that holds.
+    fn resolve(&mut self, id: usize, resolution: Resolution) -> Result<bool, Failed> {
+        let (row, approval) = (self.db.outbox[id].unwrap(), self.db.approvals[id]);
+        let decides_anew = row.resent || row.state == outbox::State::Uncertain;
+        let mut until_ms = self.now + OFFERED_MS;
+        if !decides_anew {
+            let is_over = self.now >= approval.expires_ms
+                || self.db.intents[approval.intent].status == Status::Cancelled;
+            if is_over && resolution == Resolution::Resend {
+                return Ok(false);
+            }
+            until_ms = until_ms.min(approval.expires_ms);
+        }
+        self.apply(id, outbox::Event::Resolve { resolution, until_ms })
+    }
+
+    /// Begins an attempt, or cancels what may not leave any more.
+    fn attempt(&mut self, id: usize) -> Result<bool, Failed> {
+        let (row, approval) = (self.db.outbox[id].unwrap(), self.db.approvals[id]);
+        let Catalogue { actions, policies, .. } = self.catalogue;
+        let may_leave = self.db.granted[approval.intent % AGENTS]
+            && (row.resent || self.now < approval.expires_ms)
+            && policies[self.db.policy].admit(&actions[row.bytes]).is_ok();
+        if !may_leave {
+            return match self.apply(id, outbox::Event::Cancel)? {
+                true => Ok(false),
+                false => Err(Failed::Damaged("what may not leave cannot be cancelled")),
+            };
+        }
+        self.intact(id, row.bytes)?;
+        self.apply(id, outbox::Event::Attempt)
     }
 
     fn answer_send(&mut self, id: usize) -> Result<(), Failed> {
@@ -468,8 +506,16 @@ impl Writing<'_> {
             return Err(Failed::Damaged("the approval has armed a message before"));
         }
         let state = outbox::State::Armed;
-        let armed =
-            OutboxRow { state, bytes, attempts: 0, due_ms: 0, resent: false, outcome: None, number: None };
+        let armed = OutboxRow {
+            state,
+            bytes,
+            attempts: 0,
+            due_ms: 0,
+            until_ms: 0,
+            resent: false,
+            outcome: None,
+            number: None,
+        };
         self.db.outbox[id] = Some(armed);
         Ok(())
     }
@@ -528,7 +574,8 @@ impl Writing<'_> {
                 if let Some(row) = &mut self.db.outbox[approval] {
                     row.number = Some(entries.len());
                 }
-                self.leave(approval, outbox::Event::Queue)?;
+                let until_ms = (self.now + OFFERED_MS).min(self.db.approvals[approval].expires_ms);
+                self.leave(approval, outbox::Event::Queue { until_ms })?;
                 self.moves(status, intent::Event::Send)?
             }
             Change::Disarm { approval } => {
@@ -757,7 +804,10 @@ struct Truth {
     /// What a person said, and the digest of what that person had before their eyes.
     said: Option<(Verdict, Digest)>,
     resolved: bool,
+    /// How often it was offered again though it may have left.
     resends: u32,
+    /// Whether a person has ever had it offered again.
+    offered: bool,
     takings: u32,
     attempts: u32,
     failed_ms: Option<Millis>,
@@ -952,13 +1002,15 @@ impl<'a> World<'a> {
                 }
             }
             Step::Resolve(id, resolution) => {
-                let could = self.store.outbox[id].is_some()
-                    && self.must(|db| db.apply(id, outbox::Event::Resolve(resolution)))?;
-                if could {
+                if let Some(was) = self.store.outbox[id]
+                    && self.must(|db| db.resolve(id, resolution))?
+                {
                     let truth = &mut self.truths[id];
-                    truth.resolved = true;
+                    let may_have_left = was.resent || was.state == outbox::State::Uncertain;
+                    truth.resolved |= may_have_left;
                     if resolution == Resolution::Resend {
-                        let again = Truth { resends: truth.resends + 1, attempts: 0, ..truth.clone() };
+                        let resends = truth.resends + u32::from(may_have_left);
+                        let again = Truth { resends, offered: true, attempts: 0, ..truth.clone() };
                         *truth = Truth { withdrawn: None, failed_ms: None, ..again };
                     }
                 }
@@ -1093,8 +1145,10 @@ impl<'a> World<'a> {
             }
             let can = (self.machines.outbox)(row.facts(), outbox::Event::Attempt, now).is_some();
             if row.state == outbox::State::Queued && can {
-                self.must(|db| db.intact(id, row.bytes).and_then(|()| db.apply(id, outbox::Event::Attempt)))?;
-                return Ok(Some(Holder::Attempt { approval: id, bytes: row.bytes, answer: None }));
+                return Ok(Some(match self.must(|db| db.attempt(id))? {
+                    true => Holder::Attempt { approval: id, bytes: row.bytes, answer: None },
+                    false => Holder::HandOver,
+                }));
             }
         }
         if self.store.intents[intent].status != Status::Running {
@@ -1450,6 +1504,7 @@ impl<'a> World<'a> {
             (Some(Uncertain), Sent) => resolved(Resolution::Sent),
             (Some(Uncertain), NotSent) => resolved(Resolution::NotSent),
             (Some(Uncertain), Queued) => resolved(Resolution::Resend),
+            (Some(NotSent), Queued) => !resent && resolved(Resolution::Resend),
             _ => false,
         };
         if can { Ok(()) } else { Err(format!("it went from {was_in:?} to {:?}", message.state)) }
@@ -1484,8 +1539,11 @@ impl<'a> World<'a> {
             () if truth.withdrawn.is_some() => {
                 Err(format!("it was attempted though {}", truth.withdrawn.unwrap_or_default()))
             }
-            () if truth.attempts > ATTEMPTS_MAX => Err("it was attempted too often".into()),
-            () if now < was.due_ms || truth.failed_ms.is_some_and(|failed| now < failed + BACKOFF_MS) => {
+            () if !was.resent && now >= self.store.approvals[id].expires_ms => {
+                Err("it was attempted after its end".into())
+            }
+            () if truth.attempts as usize > OFFERS_MAX => Err("it was attempted too often".into()),
+            () if now < was.due_ms || truth.failed_ms.is_some_and(|failed| now < failed + WAITS_MS[0]) => {
                 Err("it was attempted too early".into())
             }
             () => Ok(()),
@@ -1554,7 +1612,7 @@ impl<'a> World<'a> {
             }
             // However far the clock had been set back, it gets there.
             let ahead = self.now() - self.wall_ms;
-            self.happen(Step::Wait(ahead + 60_000))?;
+            self.happen(Step::Wait(ahead + HOUR_MS))?;
             use outbox::State::{Armed, Attempting, Queued};
             let is_open = |row: &OutboxRow| matches!(row.state, Armed | Queued | Attempting);
             let done = self.store.intents.iter().all(|intent| intent.status.is_final());
@@ -1587,7 +1645,8 @@ impl<'a> World<'a> {
             let is_told = match heard {
                 None => intent.status == Status::Cancelled,
                 Some(Heard::Sent) => truth.takings > 0,
-                Some(Heard::NotSent) => truth.takings == 0 && message.state == NotSent,
+                // What it heard was true, until a person had it offered again.
+                Some(Heard::NotSent) => truth.offered || truth.takings == 0 && message.state == NotSent,
                 Some(Heard::Withdrawn) => truth.takings == 0 && message.state == Cancelled,
                 Some(Heard::Uncertain) => true,
                 Some(_) => false,
@@ -1690,14 +1749,18 @@ fn a_broken_outbox_is_noticed() {
     });
     noticed("what has left can be sent again", "it went from Some(Sent) to Queued", |real| Machines {
         outbox: |facts, event, now| match (facts.state, event) {
-            (Sent, Event::Resolve(Resolution::Resend)) => Some((Queued, vec![Due(now)])),
+            (Sent, Event::Resolve { resolution: Resolution::Resend, .. }) => Some((Queued, vec![Due(now)])),
             _ => outbox::next(facts, event, now),
         },
         ..real
     });
     noticed("attempts have no end", "too often", |real| Machines {
         outbox: |facts, event, now| {
-            outbox::next(Facts { attempts: facts.attempts.min(1), ..facts }, event, now)
+            outbox::next(
+                Facts { attempts: facts.attempts.min(1), until_ms: Millis::MAX, ..facts },
+                event,
+                now,
+            )
         },
         ..real
     });
@@ -1705,7 +1768,7 @@ fn a_broken_outbox_is_noticed() {
         outbox: |facts, event, now| outbox::next(Facts { due_ms: 0, ..facts }, event, now),
         ..real
     });
-    noticed("what waits for its turn cannot be cancelled", "attempted though", |real| Machines {
+    noticed("what waits for its turn cannot be cancelled", "cannot be cancelled", |real| Machines {
         outbox: |facts, event, now| match (facts.state, event) {
             (Queued, Event::Cancel) => None,
             _ => outbox::next(facts, event, now),

@@ -40,6 +40,7 @@ if options.cert:
 
 fault = None
 taken = 0
+grey = set()
 
 
 def authenticate(server, session, envelope, mechanism, data):
@@ -86,6 +87,13 @@ class Server(SMTP):
     async def act(self, action, text):
         if action.isdigit():
             return f"{action} said on request".encode()
+        if action == "grey":
+            # What it has not seen before it does not take yet.
+            what = (self.envelope.mail_from, tuple(self.envelope.rcpt_tos), self.envelope.original_content)
+            if what not in grey:
+                grey.add(what)
+                return b"451 4.7.1 greylisted, try again later"
+            return text
         if action == "close":
             self._writer.close()
             raise asyncio.CancelledError

@@ -99,6 +99,7 @@ impl MailServer {
             login: Some(login).filter(|_| self.tls != Tls::None),
             ca_file: Some(self.ca_file()),
             timeout: Duration::from_secs(20),
+            retry_ms: countersign::approval::outbox::RETRY_MS,
         }
     }
 

@@ -17,8 +17,10 @@ impl Approval {
     /// The person is shown the guarded call the agent makes next, and it alone is approved; the request is quoted beside
     /// it as the agent's words. So ask right before the call, with all it needs at hand.
     ///
-    /// Errors: those of the guarded call that would follow, where it is certain to be refused; `INVALID_PARAMETER`
-    /// where `details` is too large or too deep. A person who declines is an answer, not an error.
+    /// Errors: those of the guarded call that would follow, where it is certain to be refused whatever a person says:
+    /// `CAPABILITY_DENIED`, `INVALID_RECIPIENT`, `SCOPE_VIOLATION`, `INVALID_PARAMETER`, the last also where `details` is too
+    /// large or too deep; `RATE_LIMIT_EXCEEDED` where the same message has been asked about too often. So one `match` stands
+    /// around both the ask and the call. A person who declines is an answer, not an error.
     pub fn request(&self, request: Request) -> Result<Answer, Error> {
         let answer = raw::request(&raw::Ask {
             action: request.action,

@@ -8,7 +8,7 @@ use countersign::approval::decision::State;
 use countersign::approval::outbox;
 use countersign::clock::{self, Millis};
 use countersign::host::principal;
-use countersign::intent::Status;
+use countersign::intent::{Failed, Status, shown};
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
 use std::collections::BTreeSet;
@@ -65,7 +65,7 @@ impl Intent {
                 super::say_if_cut(list.intents.len());
                 session.answer(&list, |list| {
                     let row = |intent: &IntentRow| {
-                        let status = intent.status.name().to_owned();
+                        let status = shown(intent.status, intent.failed).to_owned();
                         vec![
                             intent.id.clone(),
                             status,
@@ -141,7 +141,12 @@ pub async fn stay(door: &Door, mut ran: Ran) -> Result<Ran> {
 /// Prints how a run stands, and tells the operator how to grant what it was denied.
 pub async fn finish(session: &Session, door: &Door, ran: &Ran) -> Result<Exit> {
     session.answer(ran, |ran| draw::ran(ran, &session.program()))?;
-    if Exit::of(ran) == Exit::ErrorCard {
+    if matches!(ran.failed, Some(Failed::NotSent | Failed::Uncertain)) {
+        let program = session.program();
+        let what = "a message of it has not been sent, or may not have been";
+        say(&format!("warning: intent {} is done, but {what}: {program} outbox list", line(&ran.intent)));
+    }
+    if ran.failed == Some(Failed::ErrorCard) {
         let timeline = door.intent(&ran.intent).await?.timeline;
         let grants: BTreeSet<_> = timeline.iter().filter_map(cure).collect();
         for grant in grants {
@@ -186,7 +191,15 @@ pub fn timeline(calls: &[output::Call], session: &Session) -> String {
 fn show(it: &IntentShown, session: &Session) -> String {
     let program = session.program();
     let mut out = String::new();
-    let mut status = it.status.name().to_owned();
+    let mut status = shown(it.status, it.failed).to_owned();
+    if let Some(why) = it.failed {
+        status += match why {
+            Failed::Stopped => "",
+            Failed::ErrorCard => ": the agent answered with an error",
+            Failed::NotSent => ": a message of it has not been sent",
+            Failed::Uncertain => ": nobody knows whether a message of it has been sent",
+        };
+    }
     if it.status == Status::Running && !it.live {
         let _ = write!(status, ", interrupted: {program} intent resume {}", line(&it.id));
     }

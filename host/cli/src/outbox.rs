@@ -21,7 +21,7 @@ pub enum Outbox {
     Show { id: String },
     /// Make the attempts that are due, and pick up the runs that waited for them
     Deliver,
-    /// Say what is to become of a message that is uncertain
+    /// Say what is to become of a message that is uncertain, or offer one again that has not left
     Resolve {
         /// Id of the approval that armed it
         id: String,
@@ -39,7 +39,7 @@ pub struct How {
     /// It has not arrived, and shall not
     #[arg(long)]
     not_sent: bool,
-    /// Offer the same bytes once more, though they may arrive twice
+    /// Offer the same bytes once more, now; what is uncertain may arrive twice
     #[arg(long)]
     resend: bool,
 }
@@ -88,7 +88,7 @@ impl Outbox {
 fn row(message: &OutboxMessage) -> Vec<String> {
     vec![
         message.id.clone(),
-        message.state.name().into(),
+        state_word(message),
         message.signed.clone(),
         short_list(&message.action.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
         short(&message.action.subject, 40),
@@ -103,6 +103,13 @@ fn show(message: &OutboxMessage, session: &Session) -> String {
     let _ = writeln!(out, "Message-ID {}", line(&message.message_id));
     let _ = writeln!(out, "Signed     {}", line(&message.signed));
     let _ = writeln!(out, "State      {}", state(message));
+    if message.kept {
+        let _ = writeln!(
+            out,
+            "Because    {} has no way out for mail: `users.NAME.send` in the configuration",
+            line(&message.action.user)
+        );
+    }
     if let Some(why) = &message.why {
         let _ = writeln!(out, "Because    {}", short(why, 300));
     }
@@ -122,6 +129,12 @@ fn show(message: &OutboxMessage, session: &Session) -> String {
         let _ =
             writeln!(out, "  {program} outbox resolve {id} --resend     offer it again; it may arrive twice");
     }
+    if let Some(expires) = &message.expires {
+        let id = line(&message.id);
+        let _ =
+            writeln!(out, "\nIt has not left. Until {}, this offers the same bytes again:\n", line(expires));
+        let _ = writeln!(out, "  {program} outbox resolve {id} --resend");
+    }
     out
 }
 
@@ -133,8 +146,16 @@ fn state(message: &OutboxMessage) -> String {
     };
     let when = match (&message.sent, &message.due) {
         (Some(sent), _) => format!(" at {}", line(sent)),
-        (_, Some(due)) => format!(", next attempt at {}", line(due)),
+        (_, Some(due)) => {
+            let until = message.until.as_deref().unwrap_or_default();
+            format!(", next attempt at {}, given up at {}", line(due), line(until))
+        }
         _ => String::new(),
     };
-    format!("{}{when}{attempts}", message.state.name().replace('_', " "))
+    format!("{}{when}{attempts}", state_word(message).replace('_', " "))
+}
+
+/// The state as written in scripts, but that what is kept here is not called sent.
+fn state_word(message: &OutboxMessage) -> String {
+    if message.kept { message.standing().into() } else { message.state.name().into() }
 }

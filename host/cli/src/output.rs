@@ -36,7 +36,7 @@ impl Exit {
             // Left where it is, or driven by somebody else: not done, and nobody's fault.
             Status::Waiting | Status::Sending | Status::Running => Exit::Waiting,
             Status::Stopped | Status::Cancelled => Exit::Stopped,
-            Status::Done if ran.card.as_ref().is_some_and(|card| card["type"] == "error") => Exit::ErrorCard,
+            Status::Done if ran.failed.is_some() => Exit::ErrorCard,
             Status::Done => Exit::Done,
         }
     }

@@ -11,7 +11,7 @@ use countersign::authority::Capability;
 use countersign::clock::rfc3339;
 use countersign::digest::Digest;
 use countersign::host::{self, View, letter_name};
-use countersign::intent::{Intent, Status, numbers};
+use countersign::intent::{Failed as Failing, Intent, Status, numbers};
 use countersign::journal::{Answer, Entry};
 use countersign::people::{Person, Role};
 use countersign::printable::line;
@@ -31,6 +31,8 @@ pub struct Ran {
     /// Id of the intent.
     pub intent: String,
     pub status: Status,
+    /// In what it has failed, where it has, however it has ended.
+    pub failed: Option<Failing>,
     /// The agent's answer.
     pub card: Option<Value>,
     /// What a person must decide before it goes on.
@@ -47,6 +49,7 @@ impl Ran {
         Ran {
             intent: view.intent.id.clone(),
             status: view.intent.status,
+            failed: view.intent.failed(),
             card: view.intent.card.clone(),
             approval: view.pending().map(Approval::of),
             reason: reason(&view.intent),
@@ -59,6 +62,7 @@ impl Ran {
         Ran {
             intent: intent.id.clone(),
             status: intent.status,
+            failed: intent.failed,
             card: intent.card.clone(),
             approval: intent.approvals.iter().find(|asked| asked.state == State::Pending).cloned(),
             reason: intent.reason.clone(),
@@ -193,6 +197,8 @@ pub struct IntentRow {
     pub agent: String,
     pub action: String,
     pub status: Status,
+    /// In what it has failed, where it has, however it has ended.
+    pub failed: Option<Failing>,
     pub submitted: String,
     pub updated: String,
     /// The code it was stopped with.
@@ -206,6 +212,7 @@ impl IntentRow {
             agent: intent.agent.clone(),
             action: intent.action.clone(),
             status: intent.status,
+            failed: intent.failed(),
             submitted: rfc3339(intent.submitted_ms),
             updated: rfc3339(intent.updated_ms),
             reason: intent.reason.as_ref().map(|reason| reason.code.to_string()),
@@ -234,6 +241,8 @@ pub struct IntentShown {
     pub parameters: Map<String, Value>,
     pub text: Option<String>,
     pub status: Status,
+    /// In what it has failed, where it has, however it has ended.
+    pub failed: Option<Failing>,
     /// Whether a process drives it right now.
     pub live: bool,
     pub submitted: String,
@@ -260,6 +269,7 @@ impl IntentShown {
             parameters: intent.parameters.clone(),
             text: intent.text.clone(),
             status: intent.status,
+            failed: intent.failed(),
             live: view.live,
             submitted: rfc3339(intent.submitted_ms),
             updated: rfc3339(intent.updated_ms),
@@ -559,6 +569,8 @@ pub struct OutboxMessage {
     /// Id of the intent.
     pub intent: String,
     pub state: outbox::State,
+    /// Whether it has gone nowhere: its user has no way out for mail, and it is kept in the embedded mailbox.
+    pub kept: bool,
     /// What was signed.
     pub action: Action,
     /// Without angle brackets.
@@ -569,6 +581,10 @@ pub struct OutboxMessage {
     pub attempts: u32,
     /// When the next attempt is due; null where none is.
     pub due: Option<String>,
+    /// When it is given up if it has not been taken by then; null where it is not on its way.
+    pub until: Option<String>,
+    /// Where it was not sent: until when it may be offered again under the signature it has; null where a person has said that it shall not.
+    pub expires: Option<String>,
     /// What was said about the last attempt, by the mail server or the host.
     pub why: Option<String>,
     /// The recipients the mail server refused.
@@ -579,6 +595,20 @@ pub struct OutboxMessage {
 }
 
 impl OutboxMessage {
+    /// Where it is, as people say it.
+    pub fn standing(&self) -> &'static str {
+        match self.state {
+            outbox::State::Armed => "signed, not sent yet",
+            outbox::State::Queued => "queued",
+            outbox::State::Attempting => "being handed over",
+            outbox::State::Sent if self.kept => "kept here, not sent",
+            outbox::State::Sent => "sent",
+            outbox::State::NotSent => "not sent",
+            outbox::State::Uncertain => "uncertain",
+            outbox::State::Cancelled => "cancelled",
+        }
+    }
+
     pub fn of(message: &Outgoing) -> OutboxMessage {
         let (why, rejected) = match message.outcome.clone() {
             None => (None, Vec::new()),
@@ -590,12 +620,17 @@ impl OutboxMessage {
             id: message.approval.clone(),
             intent: message.intent.clone(),
             state: message.state,
+            kept: message.is_kept(),
             action: message.action.clone(),
             message_id: message.message_id.clone(),
             signed: rfc3339(message.armed_ms),
             sent: message.sent_ms.map(rfc3339),
             attempts: message.attempts,
             due: (message.state == outbox::State::Queued).then(|| rfc3339(message.due_ms)),
+            until: matches!(message.state, outbox::State::Queued | outbox::State::Attempting)
+                .then(|| rfc3339(message.until_ms)),
+            expires: (message.state == outbox::State::NotSent && !message.resent)
+                .then(|| rfc3339(message.expires_ms)),
             why,
             rejected,
             audit_head: None,
@@ -652,16 +687,18 @@ pub struct AuditEntry {
     pub body: Box<RawValue>,
     /// Hash of the entry before; zeros before the first.
     pub previous: String,
-    /// SHA-256 over `countersign/audit/v1`, the previous hash as bytes, and `seq`, `at`, `kind` and `body` as they stand here, each
-    /// preceded by its length as four bytes, most significant first.
+    /// SHA-256 over `countersign/audit/v2`, the previous hash as bytes, and `seq`, `at`, `kind` and `body` as they stand here, each
+    /// preceded by its length as four bytes, most significant first. Entries of before version 2 begin with `countersign/audit/v1`, and
+    /// the seconds of their times have no zeros at the end.
     pub hash: String,
 }
 
 impl AuditEntry {
     pub fn of(previous: Digest, entry: audit::Entry) -> Result<AuditEntry> {
+        let format = entry.format(previous).unwrap_or(audit::Format::V2);
         Ok(AuditEntry {
             seq: entry.seq,
-            at: rfc3339(entry.at_ms),
+            at: format.time(entry.at_ms),
             kind: entry.kind,
             // The body stays as it is hashed, byte for byte.
             body: RawValue::from_string(entry.body).map_err(anyhow::Error::from)?,

@@ -70,6 +70,7 @@ pub fn render(action: &Action, message_id: &str, decided: Millis) -> anyhow::Res
     let mut bytes = message.formatted();
     if encoding == ContentTransferEncoding::QuotedPrintable {
         bytes = without_lone_dots(bytes);
+        bytes = without_from_lines(&bytes);
     }
     end_line(&mut bytes, encoding == ContentTransferEncoding::Base64);
     Ok(bytes)
@@ -80,6 +81,28 @@ fn without_lone_dots(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(text) = String::from_utf8(bytes) else { unreachable!("a letter is ASCII") };
     // Twice, as two such lines share a line break.
     text.replace("\r\n.\r\n", "\r\n=2E\r\n").replace("\r\n.\r\n", "\r\n=2E\r\n").into_bytes()
+}
+
+/// A line that begins with `From ` begins a message in an mbox file, and programs on the way write `>From ` there, which is not what
+/// was signed; RFC 2049, 3 writes its F as `=46`. No header line begins so.
+fn without_from_lines(bytes: &[u8]) -> Vec<u8> {
+    /// RFC 2045, 6.7: no line has more characters, the `=` of a soft line break included.
+    const LINE_CHARS_MAX: usize = 76;
+    let mut out = Vec::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(rest) = line.strip_prefix(b"From ") else {
+            out.extend_from_slice(line);
+            continue;
+        };
+        out.extend_from_slice(b"=46rom");
+        let length = line.strip_suffix(b"\r\n").unwrap_or(line).len() + 2;
+        if length > LINE_CHARS_MAX {
+            out.extend_from_slice(b"=\r\n");
+        }
+        out.push(b' ');
+        out.extend_from_slice(rest);
+    }
+    out
 }
 
 /// Ends the last line. A mail server would, and what arrives would then not be what was signed: a body that does not end
@@ -253,13 +276,33 @@ mod tests {
     }
 
     fn body() -> impl Strategy<Value = String> {
-        prop_oneof!["[ -~\r\n\t=.]{0,400}", "(\\PC|\r|\n|\t){0,200}", "(\\.\n|From x\n| \n|\n){0,9}"]
+        prop_oneof![
+            "[ -~\r\n\t=.]{0,400}",
+            "(\\PC|\r|\n|\t){0,200}",
+            "(\\.\n|From x\n| \n|\n){0,9}",
+            "((From ){1,20}[a-z ]{0,80}\n?){0,9}",
+        ]
     }
 
     fn address() -> impl Strategy<Value = String> {
         // Every character a local part can have, and every length: a mail program must not read any of it as something else.
         "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,40}@[a-z]{1,30}\\.[a-z]{2,3}"
             .prop_map(|text| text.replace("=?", "=!"))
+    }
+
+    #[test]
+    fn a_line_that_an_mbox_would_take_for_a_message_is_written_otherwise() {
+        for (body, written) in [
+            ("From here on", "\r\n\r\n=46rom here on=\r\n"),
+            ("a\nFrom \nb\n", "a\r\nFrom=20\r\nb\r\n"),
+            ("From: x\nfrom y\n>From z\nFromage\n", "From: x\r\nfrom y\r\n>From z\r\nFromage\r\n"),
+            (&format!("From {}", "x".repeat(71)), &format!("=46rom=\r\n {}", "x".repeat(71))),
+        ] {
+            let action = Action { body: body.into(), ..sample() };
+            let text = String::from_utf8(bytes(&action)).unwrap();
+            assert!(text.contains(written), "{text}");
+            assert_eq!(parse(text.as_bytes(), &action).unwrap().digest(), action.digest());
+        }
     }
 
     proptest! {
@@ -286,6 +329,7 @@ mod tests {
             let body = &bytes[bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap()..];
             prop_assert!(body.split(|b| *b == b'\n').all(|line| line.len() <= 77));
             prop_assert!(!body.windows(5).any(|w| w == b"\r\n.\r\n"));
+            prop_assert!(!body.windows(7).any(|w| w == b"\r\nFrom "));
             prop_assert!(bytes.split(|b| *b == b'\n').all(|line| line.len() <= 999));
         }
     }

@@ -9,10 +9,24 @@ use crate::refusals::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// How often a message is offered to a mail server at most.
-pub const ATTEMPTS_MAX: u32 = 5;
-/// How long the first attempt that failed is waited for before the next; every further wait is four times as long.
-pub const BACKOFF_MS: Millis = 1_000;
+/// How long is waited after the first, second, ... attempt that failed for now; behind the last of them always so long.
+///
+/// RFC 5321, 4.5.4.1 wants few attempts in the first hour and then one in an hour or more, and half an hour between two where nothing
+/// is known of the server. This server is the operator's own: it is busy or restarting rather than gone, or it wants to see the message
+/// twice, so that the first waits are shorter.
+pub const WAITS_MS: [Millis; 8] =
+    [SECOND, 30 * SECOND, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR];
+/// How long before its end the last attempt is made.
+pub const LAST_MS: Millis = MINUTE;
+/// How long a message is offered where the operator does not say.
+pub const RETRY_MS: Millis = 24 * HOUR;
+/// The longest the operator can say: five days, as RFC 5321, 4.5.4.1 has it.
+pub const RETRY_MS_MAX: Millis = 120 * HOUR;
+
+const SECOND: Millis = 1_000;
+const MINUTE: Millis = 60 * SECOND;
+const HOUR: Millis = 60 * MINUTE;
+
 /// How the outcome of a message begins that was about to leave when a backup was taken; the time of the backup follows.
 pub const RESTORED: &str = "restored from a backup of";
 
@@ -93,7 +107,7 @@ pub enum Resolution {
     Sent,
     /// It has not arrived, and shall not.
     NotSent,
-    /// Offer the same bytes once more, at the risk that they arrive twice.
+    /// Offer the same bytes once more, now. Where they may have left before, they may arrive twice.
     Resend,
 }
 
@@ -102,8 +116,11 @@ pub enum Resolution {
 pub enum Event<'a> {
     /// Its run sends exactly it, and delivering it is part of the same transaction: the embedded mailbox.
     Deliver,
-    /// Its run sends exactly it, and a server is to be talked to.
-    Queue,
+    /// Its run sends exactly it, and a server is to be talked to, again and again until then.
+    Queue {
+        /// When it is given up.
+        until_ms: Millis,
+    },
     /// Its approval ends in any other way, or its run is cancelled.
     Cancel,
     /// It is about to be handed over.
@@ -115,7 +132,12 @@ pub enum Event<'a> {
     /// It lies in a backup that was put back: what has become of it since the backup was taken is not in there.
     Restored,
     /// A person says what is to become of it.
-    Resolve(Resolution),
+    Resolve {
+        /// What they found out, or want.
+        resolution: Resolution,
+        /// When it is given up, if they want it offered again.
+        until_ms: Millis,
+    },
 }
 
 /// What the store does in the same transaction.
@@ -125,8 +147,8 @@ pub enum Effect {
     Answer,
     /// The next attempt is due then.
     Due(Millis),
-    /// The attempt under way is the last: [`ATTEMPTS_MAX`] are counted as made.
-    Last,
+    /// From then on it is not offered again.
+    Until(Millis),
 }
 
 /// The facts about a signed message a transition needs.
@@ -138,44 +160,68 @@ pub struct Facts {
     pub attempts: u32,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
-    /// Whether a person has had it offered again after it may have left: then it may have left for good.
+    /// From when on it is not offered again.
+    pub until_ms: Millis,
+    /// Whether it may have left before a person spoke about it: then it may have left for good, whatever becomes of offering it again.
     pub resent: bool,
+}
+
+impl Facts {
+    /// Whether it may have left, as far as the next [`resent`](Facts::resent) is concerned: no person can prove that it has not.
+    pub fn may_have_left(self, event: Event<'_>) -> bool {
+        self.resent || self.state == State::Uncertain && matches!(event, Event::Resolve { .. })
+    }
+
+    /// When the next attempt is due after one that failed for now, if there is to be one.
+    fn retry(self, now: Millis) -> Option<Millis> {
+        let wait = WAITS_MS[(self.attempts.saturating_sub(1) as usize).min(WAITS_MS.len() - 1)];
+        // The last attempt is made shortly before the end, however far behind the wait would go.
+        Some((now + wait).min(self.until_ms - LAST_MS)).filter(|due_ms| *due_ms >= now + WAITS_MS[0])
+    }
 }
 
 /// The next state, and what must happen with it; `None` where the event cannot happen.
 pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<Effect>)> {
     use State::*;
-    let Facts { state, attempts, due_ms, resent } = facts;
+    let Facts { state, due_ms, resent, .. } = facts;
     // What may have left before may have left still, whatever becomes of offering it again.
     let not_left = |state| if resent { Uncertain } else { state };
     let quiet = |state| Some((state, vec![]));
     let answered = |state| Some((state, vec![Effect::Answer]));
+    let offered = |until_ms| Some((Queued, vec![Effect::Due(now), Effect::Until(until_ms)]));
     match (state, event) {
         (Armed, Event::Deliver) => quiet(Sent),
-        (Armed, Event::Queue) => Some((Queued, vec![Effect::Due(now)])),
+        (Armed, Event::Queue { until_ms }) => offered(until_ms),
         (Armed, Event::Cancel) => quiet(Cancelled),
         // Between attempts nothing of it has been taken.
         (Queued, Event::Cancel) => answered(not_left(Cancelled)),
         // What is being handed over cannot be called back, but if it is not taken it is not offered again.
-        (Attempting, Event::Cancel) => Some((Attempting, vec![Effect::Last])),
+        (Attempting, Event::Cancel) => Some((Attempting, vec![Effect::Until(now)])),
 
         (Queued, Event::Attempt) if now >= due_ms => quiet(Attempting),
         (Attempting, Event::Attempted(Outcome::Sent { .. })) => answered(Sent),
-        (Attempting, Event::Attempted(Outcome::NotSent { again: true, .. })) if attempts < ATTEMPTS_MAX => {
-            Some((Queued, vec![Effect::Due(now + backoff(attempts))]))
+        (Attempting, Event::Attempted(Outcome::NotSent { again, .. })) => {
+            match facts.retry(now).filter(|_| *again) {
+                Some(due_ms) => Some((Queued, vec![Effect::Due(due_ms)])),
+                None => answered(not_left(NotSent)),
+            }
         }
-        (Attempting, Event::Attempted(Outcome::NotSent { .. })) => answered(not_left(NotSent)),
         (Attempting, Event::Attempted(Outcome::Uncertain { .. }) | Event::Lost) => answered(Uncertain),
         // No send waits for what is armed: its run hears of it when it sends.
         (Armed, Event::Restored) => quiet(Uncertain),
         (Queued | Attempting, Event::Restored) => answered(Uncertain),
 
-        (Uncertain, Event::Resolve(Resolution::Sent)) => quiet(Sent),
-        (Uncertain, Event::Resolve(Resolution::NotSent)) => quiet(NotSent),
-        // They have found out before it was offered again.
-        (Queued, Event::Resolve(Resolution::Sent)) if resent => quiet(Sent),
-        (Queued, Event::Resolve(Resolution::NotSent)) if resent => quiet(NotSent),
-        (Uncertain, Event::Resolve(Resolution::Resend)) => Some((Queued, vec![Effect::Due(now)])),
+        (_, Event::Resolve { resolution, until_ms }) => match (state, resolution) {
+            (Uncertain, Resolution::Sent) => quiet(Sent),
+            (Uncertain, Resolution::NotSent) => quiet(NotSent),
+            // They have found out before it was offered again.
+            (Queued, Resolution::Sent) if resent => quiet(Sent),
+            (Queued, Resolution::NotSent) if resent => quiet(NotSent),
+            // What waits is offered now; what was given up begins anew, unless a person has said that it shall not.
+            (Uncertain | Queued, Resolution::Resend) => offered(until_ms),
+            (NotSent, Resolution::Resend) if !resent => offered(until_ms),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -197,11 +243,6 @@ pub fn refusal(approval: &str, state: State, outcome: Option<&Outcome>) -> Refus
     }
 }
 
-/// How long to wait after so many attempts.
-fn backoff(attempts: u32) -> Millis {
-    BACKOFF_MS << (2 * attempts.saturating_sub(1).min(ATTEMPTS_MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +258,7 @@ mod tests {
     ];
 
     fn facts(state: State) -> Facts {
-        Facts { state, attempts: 1, due_ms: 0, resent: false }
+        Facts { state, attempts: 1, due_ms: 0, until_ms: RETRY_MS, resent: false }
     }
 
     fn outcomes() -> [Outcome; 4] {
@@ -230,16 +271,33 @@ mod tests {
         ]
     }
 
+    fn resolve(resolution: Resolution) -> Event<'static> {
+        Event::Resolve { resolution, until_ms: 5_000_000 }
+    }
+
     #[test]
-    fn nothing_leaves_a_final_state() {
+    fn nothing_leaves_a_final_state_but_what_a_person_has_offered_again() {
         let outcomes = outcomes();
-        let resolutions = [Resolution::Sent, Resolution::NotSent, Resolution::Resend].map(Event::Resolve);
+        let resolutions = [Resolution::Sent, Resolution::NotSent, Resolution::Resend].map(resolve);
         let attempted = outcomes.iter().map(Event::Attempted);
-        let others =
-            [Event::Deliver, Event::Queue, Event::Cancel, Event::Attempt, Event::Lost, Event::Restored];
+        let others = [
+            Event::Deliver,
+            Event::Queue { until_ms: 2_000_000 },
+            Event::Cancel,
+            Event::Attempt,
+            Event::Lost,
+            Event::Restored,
+        ];
         for event in attempted.chain(resolutions).chain(others) {
             for state in [State::Sent, State::NotSent, State::Cancelled] {
-                assert_eq!(next(facts(state), event, 1_000_000), None, "{state:?} {event:?}");
+                let after = next(facts(state), event, 1_000_000);
+                match (state, event) {
+                    (State::NotSent, Event::Resolve { resolution: Resolution::Resend, .. }) => {
+                        let effects = vec![Effect::Due(1_000_000), Effect::Until(5_000_000)];
+                        assert_eq!(after, Some((State::Queued, effects)));
+                    }
+                    _ => assert_eq!(after, None, "{state:?} {event:?}"),
+                }
             }
         }
     }
@@ -247,41 +305,89 @@ mod tests {
     #[test]
     fn what_is_uncertain_is_never_tried_again_by_itself() {
         let outcomes = outcomes();
-        for event in outcomes.iter().map(Event::Attempted).chain([Event::Attempt, Event::Lost, Event::Queue])
-        {
+        let others = [Event::Attempt, Event::Lost, Event::Queue { until_ms: 2_000_000 }];
+        for event in outcomes.iter().map(Event::Attempted).chain(others) {
             assert_eq!(next(facts(State::Uncertain), event, 1_000_000), None, "{event:?}");
         }
-        let (state, _) = next(facts(State::Uncertain), Event::Resolve(Resolution::Resend), 0).unwrap();
+        let (state, _) = next(facts(State::Uncertain), resolve(Resolution::Resend), 0).unwrap();
         assert_eq!(state, State::Queued);
     }
 
-    #[test]
-    fn only_what_was_certainly_not_taken_is_offered_again_and_not_for_ever() {
-        let [_, again, never, _] = outcomes();
-        let attempting = |attempts| Facts { attempts, ..facts(State::Attempting) };
-        for attempts in 1..ATTEMPTS_MAX {
-            let (state, effects) = next(attempting(attempts), Event::Attempted(&again), 10).unwrap();
-            let wait = BACKOFF_MS * 4_i64.pow(attempts - 1);
-            assert_eq!((state, effects), (State::Queued, vec![Effect::Due(10 + wait)]));
+    /// When a message is offered that is refused for now each time, from when it is queued at 0.
+    fn attempts(until_ms: Millis) -> Vec<Millis> {
+        let [_, again, ..] = outcomes();
+        let (mut now, mut made) = (0, Vec::new());
+        loop {
+            made.push(now);
+            let attempting =
+                Facts { attempts: made.len() as u32, until_ms, due_ms: now, ..facts(State::Attempting) };
+            match next(attempting, Event::Attempted(&again), now).unwrap() {
+                (State::Queued, effects) => match effects[..] {
+                    [Effect::Due(due_ms)] => now = due_ms,
+                    _ => panic!("{effects:?}"),
+                },
+                ended => {
+                    assert_eq!(ended, (State::NotSent, vec![Effect::Answer]));
+                    return made;
+                }
+            }
         }
-        let (state, effects) = next(attempting(ATTEMPTS_MAX), Event::Attempted(&again), 10).unwrap();
-        assert_eq!((state, effects), (State::NotSent, vec![Effect::Answer]));
-        assert_eq!(next(attempting(1), Event::Attempted(&never), 10).unwrap().0, State::NotSent);
+    }
+
+    #[test]
+    fn what_was_certainly_not_taken_is_offered_again_for_hours_and_not_for_ever() {
+        let [_, _, never, _] = outcomes();
+        assert_eq!(next(facts(State::Attempting), Event::Attempted(&never), 10).unwrap().0, State::NotSent);
+        for hours in [1, 4, 24, 120] {
+            let made = attempts(hours * HOUR);
+            assert_eq!(*made.last().unwrap(), hours * HOUR - LAST_MS, "the last attempt stands at the end");
+            let gaps: Vec<_> = made.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(gaps.iter().all(|gap| (SECOND..=HOUR).contains(gap)), "{gaps:?}");
+            let first_hour = made.iter().filter(|at| **at < HOUR).count();
+            assert!(first_hour <= WAITS_MS.len(), "few attempts in the first hour: {first_hour}");
+            assert!(made.len() <= WAITS_MS.len() + hours as usize);
+        }
+        // Too short for a second attempt.
+        for until_ms in [0, SECOND, LAST_MS] {
+            assert_eq!(attempts(until_ms), [0]);
+        }
+    }
+
+    #[test]
+    fn what_was_cancelled_while_it_was_handed_over_is_not_offered_again() {
+        let [_, again, ..] = outcomes();
+        let cancelled = next(facts(State::Attempting), Event::Cancel, 10).unwrap();
+        assert_eq!(cancelled, (State::Attempting, vec![Effect::Until(10)]));
+        let given_up = Facts { until_ms: 10, ..facts(State::Attempting) };
+        assert_eq!(next(given_up, Event::Attempted(&again), 11).unwrap().0, State::NotSent);
     }
 
     #[test]
     fn what_may_have_left_may_have_left_still_whatever_becomes_of_offering_it_again() {
         let [_, again, never, _] = outcomes();
-        let resent = |state| Facts { resent: true, attempts: ATTEMPTS_MAX, ..facts(state) };
+        let resent = |state| Facts { resent: true, until_ms: 0, ..facts(state) };
         for outcome in [&again, &never] {
             let (state, _) = next(resent(State::Attempting), Event::Attempted(outcome), 0).unwrap();
             assert_eq!(state, State::Uncertain);
         }
         assert_eq!(next(resent(State::Queued), Event::Cancel, 0).unwrap().0, State::Uncertain);
         for (resolution, state) in [(Resolution::Sent, State::Sent), (Resolution::NotSent, State::NotSent)] {
-            assert_eq!(next(resent(State::Queued), Event::Resolve(resolution), 0).unwrap().0, state);
-            assert_eq!(next(facts(State::Queued), Event::Resolve(resolution), 0), None);
+            assert_eq!(next(resent(State::Queued), resolve(resolution), 0).unwrap().0, state);
+            assert_eq!(next(facts(State::Queued), resolve(resolution), 0), None);
         }
+    }
+
+    #[test]
+    fn what_a_person_says_was_lost_may_still_have_left() {
+        for resolution in [Resolution::Sent, Resolution::NotSent, Resolution::Resend] {
+            assert!(facts(State::Uncertain).may_have_left(resolve(resolution)));
+            assert!(!facts(State::NotSent).may_have_left(resolve(resolution)));
+            assert!(!facts(State::Queued).may_have_left(resolve(resolution)));
+        }
+        assert!(!facts(State::Uncertain).may_have_left(Event::Attempt));
+        // And what they said stands.
+        let said = Facts { resent: true, ..facts(State::NotSent) };
+        assert_eq!(next(said, resolve(Resolution::Resend), 0), None);
     }
 
     #[test]
@@ -300,7 +406,7 @@ mod tests {
             let after = next(facts(state), Event::Cancel, 0);
             match state {
                 State::Armed | State::Queued => assert_eq!(after.unwrap().0, State::Cancelled),
-                State::Attempting => assert_eq!(after, Some((State::Attempting, vec![Effect::Last]))),
+                State::Attempting => assert_eq!(after, Some((State::Attempting, vec![Effect::Until(0)]))),
                 _ => assert_eq!(after, None, "{state:?}"),
             }
         }

@@ -413,10 +413,11 @@ impl Dialogue {
                 self.quit().await;
                 Outcome::Sent { said }
             }
-            // RFC 5321, 4.2.5: who refuses has taken no responsibility. For several recipients that is not so clear:
-            // servers have been seen to deliver to some and then to refuse.
+            // RFC 5321, 4.2.5: who refuses has taken no responsibility, for now with 4xx as much as for good with 5xx. For several
+            // recipients that is not so clear: servers have been seen to deliver to some and then to refuse.
             Err(trouble @ Trouble::Refused { .. }) if parcel.recipients.len() == 1 => {
-                Outcome::NotSent { why: trouble.at("the message").why, again: false, rejected: Vec::new() }
+                let Stop { why, again, rejected } = trouble.at("the message");
+                Outcome::NotSent { why, again, rejected }
             }
             Err(trouble @ Trouble::Refused { .. }) => {
                 let step =

@@ -28,6 +28,7 @@ pub const KEYS: &[&str] = &[
     "users.NAME.send.ca_file",
     "users.NAME.send.command",
     "users.NAME.send.timeout_seconds",
+    "users.NAME.send.retry_hours",
     "tenants.NAME.users",
     "notify.command",
     "notify.webhook",

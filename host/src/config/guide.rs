@@ -121,6 +121,13 @@ fn rows() -> Vec<Row> {
                 &send.to_string(),
             ],
         ),
+        row(
+            "users.NAME.send.retry_hours",
+            [
+                "for how many hours a message is offered that is not taken for now",
+                &format!("{}, from 1 to {}", hours(RETRY_MS), hours(RETRY_MS_MAX)),
+            ],
+        ),
         row("tenants.NAME.users", ["users of another tenant, each as `[users.NAME]` says", "none"]),
         row(
             "notify.command",

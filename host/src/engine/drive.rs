@@ -39,6 +39,8 @@ pub struct Pickup {
     pub policy: (i64, Arc<Policy>),
     /// Whether mail leaves in the transaction that releases it.
     pub leaves_at_once: bool,
+    /// For how long it is offered to a server otherwise.
+    pub retry_ms: Millis,
 }
 
 /// What a run reaches outside the engine.
@@ -84,6 +86,7 @@ struct Drive<'a> {
     authority: Authority,
     policy: (i64, Arc<Policy>),
     leaves_at_once: bool,
+    retry_ms: Millis,
     entries: Vec<Entry>,
     durable: usize,
     generation: u64,
@@ -124,7 +127,7 @@ impl Engine {
     }
 
     fn begin<'a>(&'a self, compiled: &'a Compiled, pickup: Pickup, ports: &'a Ports) -> Drive<'a> {
-        let Pickup { intent, entries, approvals, authority, from, policy, leaves_at_once } = pickup;
+        let Pickup { intent, entries, approvals, authority, from, policy, leaves_at_once, retry_ms } = pickup;
         let identity = Identity {
             tenant: intent.tenant.clone(),
             user: intent.user.clone(),
@@ -141,6 +144,7 @@ impl Engine {
             authority,
             policy,
             leaves_at_once,
+            retry_ms,
             durable: entries.len(),
             entries,
             generation: intent.generation,
@@ -186,7 +190,8 @@ impl Drive<'_> {
                     fuel,
                 },
                 End::Stop(Stop::Send { approval, message, answer }) => {
-                    Change::Send { approval, message, request: request.clone(), answer, log, fuel }
+                    let (request, retry_ms) = (request.clone(), self.retry_ms);
+                    Change::Send { approval, message, request, answer, retry_ms, log, fuel }
                 }
                 End::Stop(Stop::Lost) => return Ok(Driven::Lost),
                 End::Stop(Stop::Crashed) => return Ok(Driven::Crashed),

@@ -5,7 +5,7 @@ use super::wasi::{self, Log};
 use super::{Compiled, Engine};
 use crate::approval::{Approval, Policy};
 use crate::authority::Authority;
-use crate::clock::{Clock, Millis, Stream, rfc3339};
+use crate::clock::{Clock, Millis, Stream, rfc3339, rfc3339_trimmed};
 use crate::intent::Intent;
 use crate::journal::{Entry, Fault, Journal, Ledger, Mode, Owner, Record, RunClock, Stop};
 use crate::refusals::Code;
@@ -190,7 +190,10 @@ fn arguments(intent: &Intent) -> (types::Intent, types::Context) {
         text: intent.text.clone(),
         user_id: intent.user.clone(),
         timestamp: intent.submitted_ms as f64,
-        now: rfc3339(intent.submitted_ms),
+        now: match intent.trimmed_now {
+            true => rfc3339_trimmed(intent.submitted_ms),
+            false => rfc3339(intent.submitted_ms),
+        },
         extras: None,
     };
     (types::Intent { action: intent.action.clone(), parameters }, context)
@@ -317,6 +320,8 @@ mod tests {
             reason: None,
             log: String::new(),
             retry_of: None,
+            undelivered: None,
+            trimmed_now: false,
             updated_ms: 0,
         };
         let segment = Segment {

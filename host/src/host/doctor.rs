@@ -3,11 +3,11 @@
 
 use super::backup::DATABASE;
 use crate::backends::smtp::read_password;
-use crate::clock::{Clock, Millis, parse, rfc3339};
+use crate::clock::{AHEAD_MS_MAX, BUILT_MS, Clock, Millis, parse, rfc3339};
 use crate::config::{Config, Password, User, Way, certificates};
 use crate::engine::Engine;
 use crate::engine::limits::{Limits, MEMORY_BYTES_MAX, SEGMENTS_MAX};
-use crate::people::TENANT;
+use crate::people::{Owner, TENANT};
 use crate::printable::{line, shell, short};
 use crate::refusals::Problem;
 use crate::store::{self, Examined};
@@ -24,8 +24,6 @@ const ROOM: (u64, u64) = (1 << 30, 64 << 20);
 const SYNC_MAX: Duration = Duration::from_millis(100);
 /// How far the clock may be behind what the store has seen before it is worth a word.
 const BEHIND_MS_MAX: Millis = 5_000;
-/// No clock that goes right is before this: 2026-01-01.
-const BUILT_MS: Millis = 1_767_225_600_000;
 /// Fewer open files than this may run out.
 const FILES: u64 = 1024;
 /// How long before its end a certificate is worth a word: 14 days.
@@ -93,6 +91,7 @@ pub fn examine(
     let examined = if is_there { database(&mut found, data, is_full) } else { None };
     if let (Ok(config), Some(examined)) = (config, &examined) {
         names(&mut found, config, examined);
+        kept(&mut found, config, examined);
     }
     time(&mut found, clock, examined.as_ref().and_then(|examined| examined.latest_ms));
     limits(&mut found, data);
@@ -241,6 +240,20 @@ fn names(found: &mut Findings, config: &Config, examined: &Examined) {
     }
 }
 
+/// People who sign in and whose mail goes nowhere when it is signed.
+fn kept(found: &mut Findings, config: &Config, examined: &Examined) {
+    let kept: Vec<_> = examined
+        .members
+        .iter()
+        .filter(|(tenant, user)| *config.way(Owner { tenant, user }) == Way::Embedded)
+        .map(|(tenant, user)| if tenant == TENANT { user.clone() } else { format!("{tenant}/{user}") })
+        .collect();
+    if !kept.is_empty() {
+        let text = format!("what these people sign is kept here, not sent: {}", listed(&kept));
+        found.warn("mail", text, "say how their mail leaves: `[users.NAME.send]` in the configuration");
+    }
+}
+
 /// Says whether it is full.
 fn disk(found: &mut Findings, data: &Path) -> bool {
     let about = "disk";
@@ -317,7 +330,14 @@ fn time(found: &mut Findings, clock: &Clock, latest_ms: Option<Millis>) {
             rfc3339(now),
             behind / 1000
         );
-        return found.warn(about, text, format!("{cure}; until then time goes on from the latest seen"));
+        let then = match behind > AHEAD_MS_MAX {
+            true => {
+                "if it is right now, run any command, such as `countersign intent list`: it sets the host's time back to it, and what \
+                     is over by the later time ends"
+            }
+            false => "until it has caught up, time goes on from the latest seen",
+        };
+        return found.warn(about, text, format!("{cure}; {then}"));
     }
     found.ok(about, format!("it says {}", rfc3339(now)));
 }
@@ -406,7 +426,7 @@ fn ways(found: &mut Findings, config: &Config) {
         }
     }
     if users.iter().all(|(_, user)| user.way == Way::Embedded) {
-        found.ok("mail", "it stays in the embedded mailbox");
+        found.ok("mail", "no user has a way out: it is kept in the embedded mailbox, not sent");
     }
     if let Some(program) = config.notify.command.as_ref().and_then(|words| words.first()) {
         match executable(program) {

@@ -2,6 +2,7 @@
 
 pub mod numbers;
 
+use crate::approval::outbox;
 use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::refusals::Code;
@@ -116,8 +117,51 @@ pub struct Intent {
     pub log: String,
     /// The intent this one repeats.
     pub retry_of: Option<String>,
+    /// A message of it that has not left, or may not have: `not_sent` before `uncertain`.
+    pub undelivered: Option<outbox::State>,
     /// Its last change.
     pub updated_ms: Millis,
+    /// Whether its guest sees `now` without zeros at the end of the second: a run of an older version has seen it so, and is repeated.
+    pub trimmed_now: bool,
+}
+
+/// In what an intent has failed that has ended, however it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Failed {
+    /// The run was stopped.
+    Stopped,
+    /// The agent answered with an error card, or threw an error it did not catch.
+    ErrorCard,
+    /// A message of it has not left.
+    NotSent,
+    /// Nobody knows whether a message of it has left.
+    Uncertain,
+}
+
+/// How an intent is shown that ended `done` and has failed all the same. Nothing is stored under this name.
+pub const FAILED: &str = "failed";
+
+impl Intent {
+    /// In what it has failed. What an agent says of its own run does not make a message delivered.
+    pub fn failed(&self) -> Option<Failed> {
+        let is_error = self.card.as_ref().is_some_and(|card| card["type"] == "error");
+        match (self.status, self.undelivered) {
+            (Status::Stopped, _) => Some(Failed::Stopped),
+            (Status::Done, _) if is_error => Some(Failed::ErrorCard),
+            (Status::Done, Some(outbox::State::NotSent)) => Some(Failed::NotSent),
+            (Status::Done, Some(_)) => Some(Failed::Uncertain),
+            _ => None,
+        }
+    }
+}
+
+/// The word people and counters are given for a status.
+pub fn shown(status: Status, failed: Option<Failed>) -> &'static str {
+    match (status, failed) {
+        (Status::Done, Some(_)) => FAILED,
+        _ => status.name(),
+    }
 }
 
 /// Why a run was stopped.

@@ -45,6 +45,8 @@ pub enum Change {
         request: String,
         /// What it answers if the message leaves.
         answer: String,
+        /// For how long it is offered to a server that does not take it for now.
+        retry_ms: Millis,
         /// What the run has printed so far.
         log: String,
         /// Fuel used since the run began.

@@ -298,6 +298,8 @@ mod tests {
              INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
              due_ms, number, request, answer) \
              VALUES ('appr_1', 1, 'main', 'local', '{state}', 'm', x'00', x'00', 0, 1, 0, 0, '{{}}', '{{}}'); \
+             INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, words, asked_ms, expires_ms, \
+             policy) VALUES ('appr_1', 1, 'main', 'local', 'mailer', 0, 'used', 'exact', zeroblob(32), '{{}}', 0, 9, 1); \
              INSERT INTO session VALUES (zeroblob(32), 'main', 'ada', 0, 0, 9); \
              INSERT INTO invitation VALUES (zeroblob(32), 'main', 'ada', 0, 9)"
         );

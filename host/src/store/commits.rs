@@ -68,9 +68,9 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
             outbox::deliver(db, &approval, &message, at_ms)?;
             (status, None)
         }
-        Change::Send { approval, message, request, answer, log, fuel } => {
+        Change::Send { approval, message, request, answer, retry_ms, log, fuel } => {
             decisions::transition(db, &approval, Happens::Use, at_ms, &Says::Nothing)?;
-            let send = outbox::Waiting { number: next_number, request: &request, answer: &answer };
+            let send = outbox::Waiting { number: next_number, request: &request, answer: &answer, retry_ms };
             outbox::send(db, &approval, &message, &send, at_ms)?;
             (next(status, Event::Send).expect("a running intent can send"), Some((None, None, log, fuel)))
         }

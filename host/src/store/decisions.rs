@@ -205,34 +205,41 @@ impl Store {
     /// Expires what is over: pending approvals, whose runs it wakes, and approved ones that were never used. Gives the
     /// intents that can be picked up.
     pub async fn expire(&self, now: Millis) -> Result<Vec<Place>> {
-        let due = "SELECT approval.id, intent.tenant, intent.user, intent.id, approval.state \
-                   FROM approval JOIN intent ON intent.seq = approval.intent \
-                   WHERE approval.expires_ms <= ?1 AND approval.state IN ('pending', 'approved') \
-                   AND (approval.state = 'pending' OR binding IN ('exact', 'declared'))";
-        let any = self.read(|db| Ok(db.prepare_cached(due)?.exists([now])?))?;
+        let any = self.read(|db| Ok(db.prepare_cached(DUE)?.exists([now])?))?;
         if !any {
             return Ok(Vec::new());
         }
         self.write(move |db| {
             touch(db, now)?;
-            let mut woken = Vec::new();
-            let rows = db
-                .prepare_cached(due)?
-                .query_map([now], |row| {
-                    let intent = Place { tenant: row.get(1)?, user: row.get(2)?, intent: row.get(3)? };
-                    Ok((row.get::<_, String>(0)?, intent, row.get::<_, String>(4)?))
-                })?
-                .collect::<Result<Vec<_>, _>>()?;
-            for (approval, intent, state) in rows {
-                transition(db, &approval, Event::Expire, now, &Says::Nothing).map_err(anyhow::Error::from)?;
-                if state == State::Pending.name() {
-                    woken.push(intent);
-                }
-            }
-            Ok(woken)
+            expire_all(db, now)
         })
         .await
     }
+}
+
+/// What is over at an instant, `?1`.
+const DUE: &str = "SELECT approval.id, intent.tenant, intent.user, intent.id, approval.state \
+                   FROM approval JOIN intent ON intent.seq = approval.intent \
+                   WHERE approval.expires_ms <= ?1 AND approval.state IN ('pending', 'approved') \
+                   AND (approval.state = 'pending' OR binding IN ('exact', 'declared'))";
+
+/// Expires what is over. Gives the intents that can be picked up.
+pub(super) fn expire_all(db: &Connection, now: Millis) -> Result<Vec<Place>> {
+    let mut woken = Vec::new();
+    let rows = db
+        .prepare_cached(DUE)?
+        .query_map([now], |row| {
+            let intent = Place { tenant: row.get(1)?, user: row.get(2)?, intent: row.get(3)? };
+            Ok((row.get::<_, String>(0)?, intent, row.get::<_, String>(4)?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    for (approval, intent, state) in rows {
+        transition(db, &approval, Event::Expire, now, &Says::Nothing).map_err(anyhow::Error::from)?;
+        if state == State::Pending.name() {
+            woken.push(intent);
+        }
+    }
+    Ok(woken)
 }
 
 /// Why a transition was not applied.

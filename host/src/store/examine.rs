@@ -25,6 +25,8 @@ pub struct Examined {
     pub latest_ms: Option<Millis>,
     /// Everybody anything in it belongs to: tenant and user.
     pub people: BTreeSet<(String, String)>,
+    /// Those of them who sign in at a server.
+    pub members: BTreeSet<(String, String)>,
 }
 
 /// Looks at the database at `path`, which is there.
@@ -55,12 +57,16 @@ pub fn examine(path: &Path) -> Result<Examined> {
         examined.latest_ms = Some(db.query_row(latest, [], |row| row.get(0))?);
         let people = "SELECT tenant, user FROM mail UNION SELECT tenant, user FROM intent \
                       UNION SELECT tenant, user FROM capability_grant UNION SELECT tenant, name FROM person";
-        let mut statement = db.prepare(people)?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        for row in rows {
-            let (tenant, user) = row?;
-            examined.people.insert((line(&tenant).to_string(), line(&user).to_string()));
-        }
+        examined.people = named(&db, people)?;
+        examined.members = named(&db, "SELECT tenant, name FROM person")?;
     }
     Ok(examined)
+}
+
+/// Tenants and users, as they can be printed.
+fn named(db: &Connection, sql: &str) -> Result<BTreeSet<(String, String)>> {
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let printable = |(tenant, user): (String, String)| (line(&tenant).to_string(), line(&user).to_string());
+    Ok(rows.map(|row| row.map(printable)).collect::<rusqlite::Result<_>>()?)
 }

@@ -7,3 +7,6 @@ CREATE TABLE correspondent_domain (
 );
 ALTER TABLE mail ADD COLUMN identity BLOB;
 CREATE UNIQUE INDEX mail_by_identity ON mail (tenant, user, identity) WHERE identity IS NOT NULL;
+ALTER TABLE outbox ADD COLUMN until_ms INTEGER;
+CREATE INDEX outbox_not_sent ON outbox (tenant, user, armed_ms) WHERE state = 'not_sent';
+ALTER TABLE intent ADD COLUMN full_now INTEGER;

@@ -89,8 +89,8 @@ impl Store {
             let parameters = serde_json::to_string(&new.parameters).expect("JSON serializes");
             db.prepare_cached(
                 "INSERT INTO intent (id, tenant, user, agent, digest, action, parameters, text, run, seed, \
-                 submitted_ms, host_version, status, generation, fuel, log, retry_of, updated_ms) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, 'running', 0, 0, '', ?12, ?10)",
+                 submitted_ms, host_version, status, generation, fuel, log, retry_of, updated_ms, full_now) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, 'running', 0, 0, '', ?12, ?10, 1)",
             )?
             .execute(params![
                 new.id,
@@ -233,7 +233,9 @@ pub(super) fn set_status(db: &Connection, seq: i64, status: Status, now: Millis)
 }
 
 const SELECT: &str = "SELECT seq, id, tenant, user, agent, digest, action, parameters, text, run, seed, submitted_ms, \
-                      status, generation, fuel, card, reason, log, retry_of, updated_ms FROM intent";
+                      status, generation, fuel, card, reason, log, retry_of, updated_ms, \
+                      full_now, (SELECT min(state) FROM outbox WHERE outbox.intent = intent.seq AND state IN ('not_sent', 'uncertain')) \
+                      FROM intent";
 
 fn intent(row: &Row<'_>) -> rusqlite::Result<(i64, Intent)> {
     let parsed = |column| row.get::<_, Option<String>>(column)?.map(|text| json(&text)).transpose();
@@ -256,6 +258,8 @@ fn intent(row: &Row<'_>) -> rusqlite::Result<(i64, Intent)> {
         reason: row.get::<_, Option<String>>(16)?.map(|text| json(&text)).transpose()?,
         log: row.get(17)?,
         retry_of: row.get(18)?,
+        trimmed_now: row.get::<_, Option<bool>>(20)?.is_none(),
+        undelivered: row.get::<_, Option<String>>(21)?.map(named).transpose()?,
         updated_ms: row.get(19)?,
     };
     Ok((row.get(0)?, intent))

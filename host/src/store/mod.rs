@@ -18,6 +18,7 @@ mod outbox;
 mod people;
 mod policies;
 mod purge;
+mod time;
 mod writer;
 
 pub use agents::AgentRow;

@@ -2,10 +2,10 @@
 
 use super::{Page, Place, Store, agents, audit, damaged, entries, intents, json, named, touch};
 use crate::approval::names::{FAMILIAR_MAX, domain, registrable};
-use crate::approval::outbox::{ATTEMPTS_MAX, Effect, Event, Facts, Outcome, Resolution, State, next};
+use crate::approval::outbox::{Effect, Event, Facts, Outcome, RETRY_MS, Resolution, State, next};
 use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
-use crate::clock::Millis;
+use crate::clock::{Millis, rfc3339};
 use crate::digest::Digest;
 use crate::intent::{self, Status};
 use crate::journal::{Answer, Entry};
@@ -28,17 +28,30 @@ pub struct Outgoing {
     pub action: Action,
     /// Its Message-ID, without angle brackets.
     pub message_id: String,
-    /// How often it has been attempted since a person last asked for it; as often as it may be, where no further attempt is
-    /// to be made.
+    /// How often it has been attempted since a person last asked for it.
     pub attempts: u32,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
+    /// From when on it is not offered again.
+    pub until_ms: Millis,
+    /// When what was signed ends: from then on only what may have left can be offered again.
+    pub expires_ms: Millis,
+    /// Whether it may have left before a person spoke about it.
+    pub resent: bool,
     /// When it was signed.
     pub armed_ms: Millis,
     /// When it left.
     pub sent_ms: Option<Millis>,
     /// What came of the last attempt.
     pub outcome: Option<Outcome>,
+}
+
+impl Outgoing {
+    /// Whether it has gone nowhere: its user has no way out for mail, and what is released stays in the embedded mailbox, where nothing
+    /// is ever attempted.
+    pub fn is_kept(&self) -> bool {
+        self.state == State::Sent && self.attempts == 0 && self.outcome.is_none()
+    }
 }
 
 /// A message that waits for its turn, or was being handed over.
@@ -77,6 +90,22 @@ impl Store {
             super::behind(db, ("outbox", "approval"), scope, page.before)?;
             let mut statement = db.prepare_cached(&sql)?;
             Ok(statement.query_map(values, outgoing)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// How many messages are uncertain, or have not left and may still be offered again: counted as far as `most`, by the indexes of
+    /// both.
+    pub fn undelivered(&self, Scope { tenant, user }: Scope<'_>, most: u32, now: Millis) -> Result<u32> {
+        let of = if user.is_some() { "AND outbox.user = ?2" } else { "" };
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE outbox.tenant = ?1 {of} \
+             AND outbox.state IN ('queued', 'attempting', 'uncertain') AND outbox.state = 'uncertain' \
+             UNION ALL SELECT 1 FROM outbox JOIN approval ON approval.id = outbox.approval \
+             WHERE outbox.tenant = ?1 {of} AND outbox.state = 'not_sent' AND resent = 0 AND approval.expires_ms > ?4 \
+             LIMIT ?3)"
+        );
+        self.read(|db| {
+            Ok(db.prepare_cached(&sql)?.query_row(params![tenant, user, most, now], |row| row.get(0))?)
         })
     }
 
@@ -175,15 +204,17 @@ impl Store {
         .await
     }
 
-    /// A person says what is to become of a message that is uncertain.
+    /// A person says what is to become of a message that is uncertain, or has one offered again that has not left, for as long as
+    /// `retry_ms`.
     ///
     /// # Errors
     ///
-    /// `UNKNOWN_ID`; `NOT_UNCERTAIN`.
+    /// `UNKNOWN_ID`; `NOT_UNCERTAIN`, also for a message that has not left and whose signature has ended.
     pub async fn resolve(
         &self,
         (scope, id): (Scope<'_>, &str),
         resolution: Resolution,
+        retry_ms: Millis,
         by: &str,
         now: Millis,
     ) -> Result<()> {
@@ -192,12 +223,17 @@ impl Store {
         self.write(move |db| {
             touch(db, now)?;
             let record = record(db, &id)?;
-            let event = Event::Resolve(resolution);
+            let decides_anew = record.facts.resent || record.facts.state == State::Uncertain;
+            let until_ms = until(&record, decides_anew, now + retry_ms);
+            let event = Event::Resolve { resolution, until_ms };
             if next(record.facts, event, now).is_none() {
                 let message = format!("message {id} is {}, not uncertain", record.facts.state.name());
                 return Err(Problem::new(Code::NotUncertain, message)
                     .hint(format!("`countersign outbox show {id}` shows what became of it"))
                     .into());
+            }
+            if resolution == Resolution::Resend && !decides_anew {
+                may_be_offered(db, &record, now)?;
             }
             audit::append(db, now, record.whose(), &Fact::Resolve { approval: &id, resolution, by: &by })?;
             apply(db, &record, event, now)?;
@@ -251,10 +287,34 @@ fn remember(db: &Connection, tenant: &str, user: &str, action: &Action) -> rusql
     Ok(())
 }
 
+/// Until when a message is offered: what was signed leaves in its time, unless it may have left before and a person decides anew.
+fn until(record: &Record, decides_anew: bool, until_ms: Millis) -> Millis {
+    if decides_anew { until_ms } else { until_ms.min(record.expires_ms) }
+}
+
+/// Whether what has certainly not left may be offered again under the signature it has.
+fn may_be_offered(db: &Connection, record: &Record, now: Millis) -> Result<()> {
+    let id = &record.approval;
+    let sql = "SELECT id FROM intent WHERE seq = ?1";
+    let intent: String = db.prepare_cached(sql)?.query_row([record.seq], |row| row.get(0))?;
+    let why = match intents::status(db, record.seq)? {
+        Status::Cancelled => format!("intent {intent} was cancelled, and with it message {id}"),
+        _ if now >= record.expires_ms => {
+            format!("what was signed as {id} ended at {}", rfc3339(record.expires_ms))
+        }
+        _ => return Ok(()),
+    };
+    Err(Problem::new(Code::NotUncertain, format!("{why}: it can not be offered again"))
+        .hint(format!("`countersign intent retry {intent}` asks anew"))
+        .into())
+}
+
 /// A row with everything a transition may need.
 struct Record {
     approval: String,
     facts: Facts,
+    /// When what was signed ends.
+    expires_ms: Millis,
     seq: i64,
     tenant: String,
     user: String,
@@ -267,16 +327,21 @@ impl Record {
 }
 
 fn record(db: &Connection, approval: &str) -> rusqlite::Result<Record> {
-    let sql = "SELECT state, attempts, due_ms, resent, intent, tenant, user FROM outbox WHERE approval = ?1";
-    db.prepare_cached(sql)?.query_row([approval], |row| {
+    // Rows of before there was an `until_ms` have the time an operator gives who says nothing.
+    let sql = "SELECT outbox.state, attempts, due_ms, resent, outbox.intent, outbox.tenant, outbox.user, \
+               coalesce(until_ms, armed_ms + ?2), approval.expires_ms \
+               FROM outbox JOIN approval ON approval.id = outbox.approval WHERE outbox.approval = ?1";
+    db.prepare_cached(sql)?.query_row(params![approval, RETRY_MS], |row| {
         Ok(Record {
             approval: approval.to_owned(),
             facts: Facts {
                 state: named(row.get(0)?)?,
                 attempts: row.get(1)?,
                 due_ms: row.get(2)?,
+                until_ms: row.get(7)?,
                 resent: row.get(3)?,
             },
+            expires_ms: row.get(8)?,
             seq: row.get(4)?,
             tenant: row.get(5)?,
             user: row.get(6)?,
@@ -286,14 +351,14 @@ fn record(db: &Connection, approval: &str) -> rusqlite::Result<Record> {
 
 /// Whether a message that waits for a further attempt may still leave. A person who has it offered again decides anew, whenever that is.
 fn may_leave(db: &Connection, record: &Record, policy: &Policy, now: Millis) -> rusqlite::Result<bool> {
-    let sql = "SELECT approval.expires_ms, outbox.action, approval.agent FROM outbox \
+    let sql = "SELECT outbox.action, approval.agent FROM outbox \
                JOIN approval ON approval.id = outbox.approval WHERE outbox.approval = ?1";
-    let (expires_ms, action, agent) = db.prepare_cached(sql)?.query_row([&record.approval], |row| {
-        Ok((row.get::<_, Millis>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?))
-    })?;
+    let (action, agent) = db
+        .prepare_cached(sql)?
+        .query_row([&record.approval], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
     let action = Action::decode(&action).ok_or_else(|| damaged("an action does not decode"))?;
     let is_granted = agents::is_granted(db, &agent, &action)?;
-    let in_time = record.facts.resent || now < expires_ms;
+    let in_time = record.facts.resent || now < record.expires_ms;
     Ok(is_granted && in_time && policy.admit(&action).is_ok())
 }
 
@@ -302,10 +367,10 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
     let Some((state, effects)) = next(record.facts, event, now) else { return Ok(None) };
     let attempts = match event {
         Event::Attempt => record.facts.attempts + 1,
-        Event::Resolve(Resolution::Resend) => 0,
+        Event::Resolve { resolution: Resolution::Resend, .. } => 0,
         _ => record.facts.attempts,
     };
-    let resent = record.facts.resent || event == Event::Resolve(Resolution::Resend);
+    let resent = record.facts.may_have_left(event);
     let sql = "UPDATE outbox SET state = ?2, attempts = ?3, resent = ?4 WHERE approval = ?1";
     db.prepare_cached(sql)?.execute(params![record.approval, state.name(), attempts, resent])?;
     if (record.facts.state, event) == (State::Queued, Event::Cancel) {
@@ -332,9 +397,9 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
                 let sql = "UPDATE outbox SET due_ms = ?2 WHERE approval = ?1";
                 db.prepare_cached(sql)?.execute(params![record.approval, due_ms])?;
             }
-            Effect::Last => {
-                let sql = "UPDATE outbox SET attempts = ?2 WHERE approval = ?1";
-                db.prepare_cached(sql)?.execute(params![record.approval, ATTEMPTS_MAX])?;
+            Effect::Until(until_ms) => {
+                let sql = "UPDATE outbox SET until_ms = ?2 WHERE approval = ?1";
+                db.prepare_cached(sql)?.execute(params![record.approval, until_ms])?;
             }
             Effect::Answer => answer(db, record, state, now)?,
         }
@@ -519,6 +584,8 @@ pub(super) struct Waiting<'a> {
     pub number: usize,
     pub request: &'a str,
     pub answer: &'a str,
+    /// For how long it is offered.
+    pub retry_ms: Millis,
 }
 
 /// Queues an armed message and begins its first attempt: whoever drives the run hands it over next.
@@ -532,10 +599,11 @@ pub(super) fn send(
     // Looked at before anybody is told that it is on its way.
     parcel(db, approval)?;
     name(db, approval, message)?;
-    let Waiting { number, request, answer } = *waiting;
+    let Waiting { number, request, answer, retry_ms } = *waiting;
     let sql = "UPDATE outbox SET number = ?2, request = ?3, answer = ?4 WHERE approval = ?1";
     db.prepare_cached(sql)?.execute(params![approval, number as i64, request, answer])?;
-    for event in [Event::Queue, Event::Attempt] {
+    let until_ms = until(&record(db, approval)?, false, now + retry_ms);
+    for event in [Event::Queue { until_ms }, Event::Attempt] {
         let moved = apply(db, &record(db, approval)?, event, now)?;
         moved.ok_or_else(|| damaged("an approved message is not armed"))?;
     }
@@ -549,7 +617,8 @@ fn name(db: &Connection, approval: &str, message: &str) -> rusqlite::Result<()> 
 }
 
 const SELECT: &str = "SELECT outbox.approval, intent.id, outbox.state, outbox.action, message_id, attempts, due_ms, armed_ms, \
-                      sent_ms, outcome FROM outbox JOIN intent ON intent.seq = outbox.intent";
+                      sent_ms, outcome, coalesce(until_ms, armed_ms), approval.expires_ms, resent FROM outbox \
+                      JOIN intent ON intent.seq = outbox.intent JOIN approval ON approval.id = outbox.approval";
 
 fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
     Ok(Outgoing {
@@ -564,6 +633,9 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
         armed_ms: row.get(7)?,
         sent_ms: row.get(8)?,
         outcome: row.get::<_, Option<String>>(9)?.map(|text| json(&text)).transpose()?,
+        until_ms: row.get(10)?,
+        expires_ms: row.get(11)?,
+        resent: row.get(12)?,
     })
 }
 
@@ -584,7 +656,9 @@ mod tests {
                     VALUES (1, 'int_1', 'main', 'local', 'mailer', zeroblob(32), 'a', '{}', 1, zeroblob(32), 0, '0', 'sending', 1, 0, '', 0); \
                     INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
                     due_ms, number, request, answer) \
-                    VALUES ('appr_1', 1, 'main', 'local', 'attempting', 'm', x'00', x'00', 0, 1, 0, 0, '{}', '{}')";
+                    VALUES ('appr_1', 1, 'main', 'local', 'attempting', 'm', x'00', x'00', 0, 1, 0, 0, '{}', '{}'); \
+                    INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, words, asked_ms, expires_ms, \
+                    policy) VALUES ('appr_1', 1, 'main', 'local', 'mailer', 0, 'used', 'exact', zeroblob(32), '{}', 0, 1000000, 1)";
         store.read(|db| Ok(db.execute_batch(rows)?)).unwrap();
         store
     }

@@ -20,7 +20,9 @@ CREATE TABLE intent (
     action TEXT NOT NULL, parameters TEXT NOT NULL, text TEXT, run INTEGER NOT NULL, seed BLOB NOT NULL,
     submitted_ms INTEGER NOT NULL, host_version TEXT NOT NULL,
     status TEXT NOT NULL, generation INTEGER NOT NULL, fuel INTEGER NOT NULL,
-    card TEXT, reason TEXT, log TEXT NOT NULL, retry_of TEXT, updated_ms INTEGER NOT NULL
+    card TEXT, reason TEXT, log TEXT NOT NULL, retry_of TEXT, updated_ms INTEGER NOT NULL,
+    -- 1 where its guest sees the time with three decimals; missing in runs of before, which are repeated as they were.
+    full_now INTEGER
 );
 -- Indexes leave out what changes often: a commit writes every page it touches.
 CREATE INDEX intent_of_user ON intent (tenant, user, seq);
@@ -73,7 +75,7 @@ CREATE TABLE outbox (
     sent_seq INTEGER,
     -- The send that waits for it: its number in the journal, its arguments, and what it answers if the message has left.
     number INTEGER, request TEXT, answer TEXT,
-    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, resent INTEGER NOT NULL DEFAULT 0, outcome TEXT
+    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, resent INTEGER NOT NULL DEFAULT 0, outcome TEXT, until_ms INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX outbox_of_user ON outbox (tenant, user, armed_ms);
 CREATE INDEX outbox_open ON outbox (tenant, user, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
@@ -81,6 +83,7 @@ CREATE INDEX outbox_of_tenant ON outbox (tenant, armed_ms);
 CREATE INDEX outbox_open_of_tenant ON outbox (tenant, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
 CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_sent ON outbox (sent_seq) WHERE state = 'sent';
+CREATE INDEX outbox_not_sent ON outbox (tenant, user, armed_ms) WHERE state = 'not_sent';
 CREATE INDEX outbox_by_intent ON outbox (intent);
 
 -- The embedded mailbox: incoming mail of every user. What has left is in the outbox.

@@ -209,7 +209,8 @@ async fn enter(inbox: &Inbox, head: &Parts) -> Result<Option<Session>, Refused> 
     let desk = Desk::new(inbox.host.clone(), person.clone());
     // Nobody needs a role to change their password or to sign out.
     let pending = desk.pending(PENDING_COUNTED_MAX + 1).unwrap_or_default();
-    let viewer = Viewer { person, pending, seal: Seal::new(secret) };
+    let undelivered = desk.undelivered(PENDING_COUNTED_MAX + 1).unwrap_or(0);
+    let viewer = Viewer { person, pending, undelivered, seal: Seal::new(secret) };
     Ok(Some(Session(Arc::new(Seat { viewer, desk, secret: secret.to_owned() }))))
 }
 

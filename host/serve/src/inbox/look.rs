@@ -116,9 +116,15 @@ pub fn approval_page(
         behind
     };
     let next = first.first().map(|stored| stored.approval.id.as_str()).filter(|next| *next != id);
+    let outgoing = match approval.used {
+        // A yes to a question, and one that let a run go on to its message, have armed none.
+        true => session.desk.outgoing(id).ok().map(|message| OutboxMessage::of(&message)),
+        false => None,
+    };
     let one = approvals::One {
         approval: &approval,
         user: &stored.user,
+        outgoing: outgoing.as_ref(),
         next,
         failed: failed.map(Refused::said),
         typed: typed.edit,

@@ -2,10 +2,11 @@
 
 use super::wrong::{alert, kept};
 use super::{Page, Place, Viewer, body, count, empty, fact, older, text};
-use crate::view::{Approval, Failure};
+use crate::view::{Approval, Failure, OutboxMessage};
 use countersign::approval::body::Rendered;
 use countersign::approval::decision::State;
 use countersign::approval::notices::{Flag, Notice, Weight};
+use countersign::approval::outbox::State as Sending;
 use countersign::approval::{Action, Binding, BodyKind};
 use countersign::clock::rfc3339;
 use countersign::desk::NOTE_BYTES_MAX;
@@ -155,6 +156,8 @@ pub struct One<'a> {
     pub approval: &'a Approval,
     /// On whose behalf it was asked.
     pub user: &'a str,
+    /// The message it armed, if it has armed one.
+    pub outgoing: Option<&'a OutboxMessage>,
     /// The next one that waits.
     pub next: Option<&'a str>,
     /// Why what was asked for here did not happen.
@@ -203,8 +206,13 @@ pub fn one(viewer: &Viewer, one: &One<'_>) -> Page {
 /// How it stands, and who has decided it.
 fn standing(one: &One<'_>) -> Markup {
     let approval = one.approval;
+    // A yes whose message has not arrived is nothing green.
+    let class = match one.outgoing.map(|message| message.state) {
+        Some(sending @ (Sending::NotSent | Sending::Uncertain)) => sending.name(),
+        _ => approval.state.name(),
+    };
     html! {
-        div.standing.(approval.state.name()) {
+        div.standing.(class) {
             @match (&approval.decided, approval.state) {
                 (_, State::Pending) => {
                     p { strong { "Waits for a decision" } " until " (text::time(&approval.expires)) "." }
@@ -215,8 +223,11 @@ fn standing(one: &One<'_>) -> Markup {
                         " by " (text::say(who(&decided.by))) " at " (text::time(&decided.at)) "."
                     }
                     @if let Some(note) = &decided.note { p { "Note: " (text::say(note)) } }
-                    @if approval.used {
-                        p { "The yes has been used. " a href={ "/outbox/" (approval.id) } { "What became of the message" } }
+                    @if let (true, Some(message)) = (approval.used, one.outgoing) {
+                        (super::outbox::standing(message))
+                        p { a href={ "/outbox/" (approval.id) } { "What became of the message" } }
+                    } @else if approval.used {
+                        p { "The yes has been used." }
                     } @else if now == State::Approved && approval.action.is_some() {
                         p { "The message leaves when its run sends exactly it." }
                     } @else if !matches!(now, State::Approved | State::Declined) {

@@ -6,7 +6,7 @@ use super::{Page, Place, VALUE_CHARS_MAX, Viewer, count, empty, fact, older, par
 use crate::view::{Call, Failure, IntentRow, IntentShown};
 use countersign::agent::Manifest;
 use countersign::approval::decision::State;
-use countersign::intent::Status;
+use countersign::intent::{Failed, Status, shown};
 use countersign::people::Deed;
 use countersign::printable::{line, printable};
 use countersign::refusals::Code;
@@ -82,7 +82,8 @@ pub fn list(viewer: &Viewer, list: &List<'_>) -> Page {
                         div {
                             h2 { a href={ "/intents/" (row.id) } { (text::brief(&row.action, ROW_CHARS_MAX)) } }
                             p {
-                                span.badge.(row.status.name()) { (row.status.name()) }
+                                @let word = shown(row.status, row.failed);
+                                span.badge.(word) { (word) }
                                 @if let Some(reason) = &row.reason { " " code { (text::say(reason)) } }
                             }
                             p.quiet { "Agent " (text::say(&row.agent)) ". Submitted " (text::time(&row.submitted)) "." }
@@ -117,9 +118,10 @@ pub fn one(viewer: &Viewer, one: &One<'_>) -> Page {
     let pending = intent.approvals.iter().find(|approval| approval.state == State::Pending);
     let main = html! {
         @if let Some((code, failure)) = one.failed { (alert(code, failure)) }
-        div.standing.(intent.status.name()) data-run=(intent.status.name()) {
+        @let word = shown(intent.status, intent.failed);
+        div.standing.(word) data-run=(intent.status.name()) {
             p {
-                span.badge.(intent.status.name()) { (intent.status.name()) } " "
+                span.badge.(word) { (word) } " "
                 (standing(intent))
             }
             @if let Some(pending) = pending {
@@ -182,6 +184,13 @@ fn standing(intent: &IntentShown) -> &'static str {
         (Status::Running, false) => "It can go on; nothing drives it right now.",
         (Status::Waiting, _) => "It waits for a person's decision.",
         (Status::Sending, _) => "Its message is being handed over.",
+        (Status::Done, _) if intent.failed == Some(Failed::ErrorCard) => "The agent answered with an error.",
+        (Status::Done, _) if intent.failed == Some(Failed::NotSent) => {
+            "The agent is done, but a message of it has not been sent."
+        }
+        (Status::Done, _) if intent.failed.is_some() => {
+            "The agent is done, but nobody knows whether a message of it has been sent."
+        }
         (Status::Done, _) if intent.card.is_none() => "It is done, and answered nothing.",
         (Status::Done, _) => "It is done.",
         (Status::Stopped, _) => "It was stopped.",

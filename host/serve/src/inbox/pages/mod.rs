@@ -35,6 +35,8 @@ pub struct Viewer {
     pub person: Person,
     /// How many approvals wait for a decision, counted to one more than [`PENDING_COUNTED_MAX`].
     pub pending: u32,
+    /// How many messages have not left, or may not have, and wait for somebody to see to them: counted as far.
+    pub undelivered: u32,
     /// The seal of the session.
     pub seal: Seal,
 }
@@ -162,6 +164,12 @@ fn menu(viewer: &Viewer, here: Option<Place>) -> Markup {
                                 " " span #pending.count hidden[viewer.pending == 0] {
                                     span.number { (counted(viewer.pending)) }
                                     span.unseen { " waiting" }
+                                }
+                            }
+                            @if place == Place::Outbox && viewer.undelivered > 0 {
+                                " " span #undelivered.count {
+                                    span.number { (counted(viewer.undelivered)) }
+                                    span.unseen { " not delivered" }
                                 }
                             }
                         }

@@ -70,33 +70,50 @@ fn row(message: &OutboxMessage) -> Markup {
                     @else { "Message " q { (text::brief(&message.action.subject, 100)) } }
                 }
             }
-            p { span.badge.(message.state.name()) { (state(message.state)) } " from " (text::say(&message.action.from)) }
+            p { span.badge.(class(message)) { (message.standing()) } " from " (text::say(&message.action.from)) }
             p.quiet { "Signed " (text::time(&message.signed)) "." @if let Some(due) = &message.due { " Next attempt " (text::time(due)) "." } }
         }
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
-        State::Armed => "signed, not sent yet",
-        State::Queued => "queued",
-        State::Attempting => "being handed over",
-        State::Sent => "sent",
-        State::NotSent => "not sent",
-        State::Uncertain => "uncertain",
-        State::Cancelled => "cancelled",
+/// What became of a message, in a line: for its own page and that of its approval.
+pub fn standing(message: &OutboxMessage) -> Markup {
+    html! {
+        p { span.badge.(class(message)) { (message.standing()) }
+            @match message.state {
+                State::Sent if message.kept => {
+                    " Nobody has got it: " (text::say(&message.action.user)) " has no way out for mail. An operator sets "
+                    code { "users.NAME.send" } "."
+                }
+                State::Sent => { @if let Some(sent) = &message.sent { " " (text::time(sent)) "." } }
+                State::Queued => {
+                    " It is offered again "
+                    @if let Some(due) = &message.due { (text::time(due)) }
+                    @if let Some(until) = &message.until { ", and given up " (text::time(until)) }
+                    "."
+                }
+                State::NotSent => { " Nobody has got it." }
+                State::Uncertain => { " It may have been sent: somebody must find out." }
+                State::Armed | State::Attempting | State::Cancelled => {}
+            }
+        }
+        @if let Some(why) = &message.why { p { "What was said: " (text::brief(why, SAID_CHARS_MAX)) } }
     }
+}
+
+/// The class its badge is coloured by: what is kept here is not sent.
+fn class(message: &OutboxMessage) -> &'static str {
+    if message.kept { "kept" } else { message.state.name() }
 }
 
 /// Draws one message.
 pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Failure)>) -> Page {
-    let resolves = message.state == State::Uncertain && viewer.may(Deed::Decide);
+    let decides = viewer.may(Deed::Decide);
+    let resolves = message.state == State::Uncertain && decides;
+    let offers = (message.state == State::Queued || message.expires.is_some()) && decides;
     let main = html! {
         @if let Some((code, failure)) = failed { (alert(code, failure)) }
-        div.standing.(message.state.name()) data-run=(message.state.name()) {
-            p { strong { (state(message.state)) } "." }
-            @if let Some(why) = &message.why { p { "What was said: " (text::brief(why, SAID_CHARS_MAX)) } }
-        }
+        div.standing.(class(message)) data-run=(message.state.name()) { (standing(message)) }
         @if resolves {
             section.decision aria-labelledby="resolve" {
                 h2 #resolve { "What became of it?" }
@@ -107,6 +124,19 @@ pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Fail
                         button.(if resolution == Resolution::Resend { "no" } else { "" }) type="submit" { (label) }
                     }))
                 }
+            }
+        }
+        @if offers {
+            section.decision aria-labelledby="offer" {
+                h2 #offer { "Offer it again?" }
+                p {
+                    "Nobody has taken it. The same bytes are offered, as they were signed. "
+                    @if let Some(expires) = &message.expires { "That can be done until " (text::time(expires)) "." }
+                }
+                (viewer.form(&format!("/outbox/{}/resolve", message.id), "", html! {
+                    input type="hidden" name="resolution" value="resend";
+                    button type="submit" { "Offer it again now" }
+                }))
             }
         }
         section.message aria-labelledby="message" {
@@ -129,6 +159,7 @@ pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Fail
                 @if let Some(sent) = &message.sent { (fact("Sent", text::time(sent))) }
                 (fact("Attempts", html! { (message.attempts) }))
                 @if let Some(due) = &message.due { (fact("Next attempt", text::time(due))) }
+                @if let Some(until) = &message.until { (fact("Given up", text::time(until))) }
             }
         }
     };

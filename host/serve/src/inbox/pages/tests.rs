@@ -136,7 +136,7 @@ fn skeleton(html: &str) -> (Vec<String>, Vec<String>) {
 fn viewer() -> Viewer {
     let roles = Role::ALL.into_iter().collect();
     let person = Person { tenant: "main".into(), name: "ann".into(), roles, through: "browser".into() };
-    Viewer { person, pending: 3, seal: Seal::new("secret") }
+    Viewer { person, pending: 3, undelivered: 2, seal: Seal::new("secret") }
 }
 
 fn action(p: &str, kind: BodyKind) -> Action {
@@ -262,6 +262,7 @@ fn intent(p: &str, status: Status, card: Option<Value>) -> IntentShown {
         parameters: Map::from_iter([(p.to_owned(), p.into())]),
         text: Some(p.into()),
         status,
+        failed: None,
         live: false,
         submitted: AT.into(),
         updated: AT.into(),
@@ -325,12 +326,15 @@ fn message(p: &str, kind: BodyKind) -> OutboxMessage {
         id: "appr_1".into(),
         intent: "int_1".into(),
         state: sending::State::Uncertain,
+        kept: false,
         action: action(p, kind),
         message_id: p.into(),
         signed: AT.into(),
         sent: Some(AT.into()),
         attempts: 2,
         due: Some(AT.into()),
+        until: Some(AT.into()),
+        expires: Some(AT.into()),
         why: Some(p.into()),
         rejected: vec![sending::Rejected { address: p.into(), why: p.into() }],
         audit_head: None,
@@ -357,10 +361,12 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
     for (name, state) in
         [("waiting", State::Pending), ("approved", State::Approved), ("declined", State::Declined)]
     {
-        let approval = shown(p, state);
+        let approval = Approval { used: state == State::Approved, ..shown(p, state) };
+        let outgoing = message(p, BodyKind::Text);
         let one = approvals::One {
             approval: &approval,
             user: p,
+            outgoing: Some(&outgoing),
             next: Some("appr_2"),
             failed: why,
             typed: Some(&typed),
@@ -373,6 +379,7 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
     let one = approvals::One {
         approval: &question,
         user: p,
+        outgoing: None,
         next: None,
         failed: None,
         typed: None,
@@ -385,6 +392,7 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
         agent: p.into(),
         action: p.into(),
         status: Status::Stopped,
+        failed: None,
         submitted: AT.into(),
         updated: AT.into(),
         reason: Some(p.into()),
@@ -558,6 +566,7 @@ fn what_is_odd_comes_before_the_message_and_the_message_before_the_words() {
     let one = approvals::One {
         approval: &approval,
         user: "ann",
+        outgoing: None,
         next: None,
         failed: None,
         typed: None,
@@ -582,6 +591,7 @@ fn the_agents_words_are_cut_and_the_message_is_not() {
     let one = approvals::One {
         approval: &approval,
         user: "ann",
+        outgoing: None,
         next: None,
         failed: None,
         typed: None,
@@ -630,6 +640,7 @@ fn who_may_not_decide_is_given_no_way_to() {
     let one = approvals::One {
         approval: &approval,
         user: "ann",
+        outgoing: None,
         next: None,
         failed: None,
         typed: None,
