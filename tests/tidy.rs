@@ -222,7 +222,7 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
 #[test]
 fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::agent::{manifest, package};
-    use countersign::approval::{self, html, outbox, policy, words};
+    use countersign::approval::{self, context, gist, html, outbox, policy, words};
     use countersign::backends::import;
     use countersign::engine::limits::{self, Limits};
     use countersign::people::{password, secret, throttle};
@@ -255,6 +255,16 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
                 u64::from(approval::REPEATS_MAX),
                 (approval::REPEATS_MS / policy::HOUR_MS / 24) as u64,
                 (approval::DECLINED_MS / policy::HOUR_MS) as u64,
+            ],
+        ),
+        ("GIST_RECIPIENTS_MAX", &[gist::GIST_RECIPIENTS_MAX as u64]),
+        (
+            "ANSWERED_MAX",
+            &[
+                context::ANSWERED_MAX as u64,
+                context::BODY_CHARS_MAX as u64,
+                context::FIELD_CHARS_MAX as u64,
+                context::READ_BYTES_MAX as u64,
             ],
         ),
         ("ATTEMPTS_MAX", &[u64::from(outbox::ATTEMPTS_MAX), (outbox::BACKOFF_MS / 1000) as u64]),
@@ -330,6 +340,7 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
                 config::CONFIG_BYTES_MAX,
                 config::RECIPIENT_PATTERNS_MAX as u64,
                 config::RECIPIENT_PATTERN_BYTES_MAX as u64,
+                config::FOUR_EYES_FOR_MAX as u64,
             ],
         ),
         ("SEND_SECONDS_MAX", &[u64::from(config::SEND_SECONDS_MAX), u64::from(config::NOTIFY_SECONDS_MAX)]),

@@ -112,6 +112,7 @@ impl Rules {
             html: self.html,
             recipients: (!self.elsewhere).then(|| vec![Pattern::new("*@company.com")]),
             pending_ms: self.pending_ms,
+            ..Policy::default()
         }
     }
 }

@@ -125,7 +125,13 @@ impl Policy {
 
     pub(crate) fn as_host(&self) -> approval::Policy {
         let Policy { hold, html, recipients, pending_hours } = self.clone();
-        approval::Policy { hold, html, recipients, pending_ms: pending_hours * HOUR_MS }
+        approval::Policy {
+            hold,
+            html,
+            recipients,
+            pending_ms: pending_hours * HOUR_MS,
+            ..approval::Policy::default()
+        }
     }
 }
 

@@ -7,7 +7,10 @@
 
 pub mod action;
 pub mod binding;
+pub mod context;
 pub mod decision;
+pub mod four_eyes;
+pub mod gist;
 pub mod html;
 pub mod letter;
 pub mod link;
@@ -16,6 +19,7 @@ pub mod names;
 pub mod notices;
 pub mod outbox;
 pub mod policy;
+pub mod repeats;
 pub mod words;
 
 pub use crate::address;

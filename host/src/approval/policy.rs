@@ -1,5 +1,6 @@
 //! What the operator allows, beside what agents are granted and people sign. Pure.
 
+use super::four_eyes::FourEyes;
 use super::{Action, Binding, BodyKind};
 use crate::address::{self, Fault};
 use crate::authority::Pattern;
@@ -30,11 +31,20 @@ pub struct Policy {
     pub recipients: Option<Vec<Pattern>>,
     /// How long an approval may stay undecided, and then unused.
     pub pending_ms: Millis,
+    /// Where a second person signs. Judged when a person decides, and only then: what has been decided stays so.
+    #[serde(default, skip_serializing_if = "FourEyes::is_off")]
+    pub four_eyes: FourEyes,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { hold: true, html: true, recipients: None, pending_ms: PENDING_MS }
+        Policy {
+            hold: true,
+            html: true,
+            recipients: None,
+            pending_ms: PENDING_MS,
+            four_eyes: FourEyes::default(),
+        }
     }
 }
 
@@ -79,7 +89,7 @@ impl Policy {
         }
     }
 
-    /// Whether this policy forbids anything that `before` allowed.
+    /// Whether this policy forbids any message that `before` allowed to leave.
     pub fn is_stricter_than(&self, before: &Policy) -> bool {
         let fewer_recipients = match (&self.recipients, &before.recipients) {
             (None, _) => false,
@@ -152,6 +162,7 @@ mod tests {
                     html: bits & 2 == 2,
                     recipients: recipients.clone(),
                     pending_ms: if bits & 4 == 4 { PENDING_MS } else { HOUR_MS },
+                    four_eyes: FourEyes::default(),
                 });
             }
         }
@@ -262,8 +273,15 @@ mod tests {
     fn any_policy() -> impl Strategy<Value = Policy> {
         let pattern = "[ab*]{0,2}@?[ab*]{0,2}".prop_map(Pattern::new);
         let recipients = prop::option::of(prop::collection::vec(pattern, 0..6));
-        (any::<[bool; 2]>(), recipients, 1..=PENDING_MS_MAX)
-            .prop_map(|([hold, html], recipients, pending_ms)| Policy { hold, html, recipients, pending_ms })
+        (any::<[bool; 2]>(), recipients, 1..=PENDING_MS_MAX).prop_map(
+            |([hold, html], recipients, pending_ms)| Policy {
+                hold,
+                html,
+                recipients,
+                pending_ms,
+                ..Policy::default()
+            },
+        )
     }
 
     proptest! {
@@ -286,6 +304,7 @@ mod tests {
                         _ => None,
                     },
                     pending_ms: before.pending_ms.max(other.pending_ms),
+                    four_eyes: FourEyes::default(),
                 },
             };
             prop_assert!(!loosen || keeps(&now, &before));

@@ -5,3 +5,13 @@
 CREATE TABLE correspondent_domain (
     seq INTEGER PRIMARY KEY, tenant TEXT NOT NULL, user TEXT NOT NULL, domain TEXT NOT NULL, UNIQUE (tenant, user, domain)
 );
+
+-- A message counts as the same by what is seen of it. The digests are filled in by the host, which draws every message once more.
+DROP INDEX approval_of_content;
+ALTER TABLE approval RENAME COLUMN content_digest TO drawn_digest;
+CREATE INDEX approval_of_drawn ON approval (tenant, user, drawn_digest, asked_ms) WHERE drawn_digest IS NOT NULL;
+ALTER TABLE outbox ADD COLUMN drawn_digest BLOB;
+CREATE INDEX outbox_of_drawn ON outbox (tenant, user, drawn_digest);
+
+-- Who asked.
+ALTER TABLE intent ADD COLUMN submitted_by TEXT;

@@ -287,6 +287,7 @@ pub fn routes() -> Vec<Route> {
             Code::AlreadyDecided,
             Code::StaleDigest,
             Code::SelfApproval,
+            Code::FourEyes,
             Code::CapabilityDenied,
             Code::PolicyForbids,
             Code::RequestTooLarge,
