@@ -4,6 +4,7 @@
 
 mod support;
 
+mod again;
 mod attacks;
 mod backup;
 mod bodies;
@@ -26,6 +27,7 @@ mod mail;
 mod matrix;
 mod notify;
 mod outbox;
+mod question;
 mod races;
 mod readers;
 mod remote;

@@ -1,5 +1,6 @@
 //! The command line as scripts use it.
 
+use crate::question::Terminal;
 use crate::support::Cli;
 
 #[test]
@@ -370,24 +371,13 @@ fn the_demo_shows_the_whole_way() {
     std::fs::remove_dir_all(arguments[1]).unwrap();
 }
 
-/// The program on a terminal of its own, with somebody typing.
+/// Runs a command at a terminal, and types this at the question it asks, if it asks one.
 fn at_a_terminal(cli: &Cli, arguments: &[&str], typed: &str) -> Ended {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-    let program = env!("CARGO_BIN_EXE_countersign");
-    let line = std::iter::once(program).chain(arguments.iter().copied()).collect::<Vec<_>>().join(" ");
-    let mut child = Command::new("script")
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-        .env("COUNTERSIGN_DATA", cli.data())
-        .env("XDG_CACHE_HOME", workspace().join("target/test-cache"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("`script` of bsdutils is there");
-    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    let ended = child.wait_with_output().unwrap();
-    let stdout = String::from_utf8(ended.stdout).unwrap();
-    Ended { code: ended.status.code().unwrap_or(-1), stdout, stderr: String::new() }
+    let mut terminal = Terminal::start(cli, arguments, (80, 24), "");
+    terminal.until("[y/n] ");
+    terminal.answer(typed);
+    let (code, stdout) = terminal.end();
+    Ended { code, stdout, stderr: String::new() }
 }
 
 #[test]

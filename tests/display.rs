@@ -9,8 +9,11 @@ pub mod draw;
 #[path = "../host/cli/src/output.rs"]
 #[allow(dead_code, reason = "only what is drawn here is called here")]
 mod output;
+#[path = "../host/cli/src/screen.rs"]
+#[allow(dead_code, reason = "nobody is asked here")]
+mod screen;
 
-use crate::support::{Cli, Ended};
+use crate::support::{Cli, Ended, workspace};
 use countersign::approval::body::{self, Rendered};
 use countersign::approval::decision::State;
 use countersign::approval::{Action, Approval, Binding, BodyKind, Version, Words};
@@ -23,6 +26,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
+use unicode_width::UnicodeWidthChar as _;
 
 /// How many strings go through the code that draws.
 const STRINGS: usize = 5_200;
@@ -399,7 +403,15 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         correspondents: BTreeSet::new(),
         familiar: Vec::new(),
         viewer: None,
+        submitted_by: None,
+        token: None,
+        earlier: Vec::new(),
     }
+}
+
+/// How an approval is drawn on a screen so wide.
+fn look(columns: usize) -> draw::Look<'static> {
+    draw::Look { columns, program: "countersign", words: draw::Words::Few }
 }
 
 /// A body in HTML that may leave, with `text` in its paragraphs, its cells and its links.
@@ -414,40 +426,74 @@ fn page(text: &str) -> String {
     body::canonical(BodyKind::Html, &page).unwrap_or_else(|refusal| panic!("{page:?}: {}", refusal.message))
 }
 
-/// Every line of a drawn approval is one of ours, as it must read, or has a mark before it; each field stands there once.
-fn assert_marked(drawn: &str, approval: &output::Approval) {
+/// The screens things are drawn for.
+const WIDTHS: [usize; 4] = [40, 60, 80, 200];
+
+/// How wide a terminal draws a letter, where terminals do not agree.
+const TERMINALS: [(&str, fn(char) -> usize); 3] = [
+    ("as Unicode says", |c| c.width().unwrap_or(0)),
+    // Cyrillic, Greek, box drawing and many signs take two columns, as in fonts for East Asia.
+    ("ambiguous letters wide", |c| match c {
+        // Greek and Cyrillic, which this table has as narrow everywhere.
+        '\u{391}'..='\u{3c9}' | '\u{401}'..='\u{451}' => 2,
+        _ => c.width_cjk().unwrap_or(0),
+    }),
+    // Signs are drawn as emoji, and what clings to a letter beside it.
+    ("everything as wide as it gets", |c| match c {
+        '\u{200c}'
+        | '\u{200d}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{e0020}'..='\u{e007f}' => 1,
+        '\u{1100}'.. if !is_in(MARKS, c) => 2,
+        _ => c.width_cjk().unwrap_or(0).max(1),
+    }),
+];
+
+/// The lines of `drawn` that do not fit on a screen: their rest would begin in its first column.
+fn torn(drawn: &str, columns: usize, wide: fn(char) -> usize) -> Vec<&str> {
+    drawn.lines().filter(|line| line.chars().map(wide).sum::<usize>() > columns).collect()
+}
+
+/// Every line of a drawn approval is one of ours, as it must read, or has a mark before it; each field stands there as often as it
+/// must; and no line with something foreign in it is torn by any terminal.
+fn assert_marked(drawn: &str, approval: &output::Approval, columns: usize) {
     let ours = [
-        String::new(),
+        "The agent says, in its own words, which decide nothing:".into(),
         "The message that would leave:".into(),
-        "The agent com.example.agent says, in its own words:".into(),
+        "In short, this would leave:".into(),
         format!("Approval appr_1, asked {}", approval.asked),
         format!("Open     until {}", approval.expires),
         format!("Digest   {}", approval.digest),
         "State    pending".into(),
     ];
-    let fields = ["  From     | ", "  To       | ", "  Bcc      | ", "  Subject  | "];
-    let link = (1..=approval.body_links.len()).map(|number| format!("  Link ⟦{number}⟧ | "));
-    let once: Vec<_> = fields.map(str::to_owned).into_iter().chain(link).collect();
-    let marks = ["  | ", "  + ", "  ! ", "  also: ", "           | ", "           + "];
+    let more = |line: &str| {
+        let behind = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        behind == " characters more of it: countersign approval show appr_1 --agent-words"
+    };
+    let link = (1..=approval.body_links.len()).map(|number| (format!("  Link ⟦{number}⟧ | "), 1));
+    // In the message, and in short beside the question: there are three recipients, and each is named there.
+    let fields = [("From", 1), ("To", 3), ("Bcc", 2), ("Subject", 2), ("Body", 1), ("Agent", 1)];
+    let fields = fields.map(|(name, times)| (format!("  {name:<8} | "), times));
+    let fields: Vec<_> = fields.into_iter().chain(link).collect();
+    let marks = ["  | ", "  + ", "  ! ", "  ~ ", "  also: ", "           | ", "           + "];
+    let is_ours = |line: &str| line.is_empty() || more(line) || ours.iter().any(|own| own == line);
     for line in drawn.lines() {
         let marked = marks.iter().any(|mark| line.starts_with(mark))
-            || once.iter().any(|field| line.starts_with(field));
-        assert!(marked || ours.iter().any(|own| own == line), "{line:?} in {drawn}");
-        // Marks take no room.
-        let takes_room = |c: &char| {
-            !is_in(MARKS, *c)
-                && !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{180b}'..='\u{180f}' | '\u{e0062}'..)
-        };
-        let columns: usize =
-            line.chars().filter(takes_room).map(|c| if matches!(c, '\u{1100}'..) { 2 } else { 1 }).sum();
-        // A mark of a script this table does not have stays with its letter, beyond the end of a row if need be.
-        assert!(columns <= 80 + 2 * MARKS_MAX, "{columns} columns: {line:?}");
+            || fields.iter().any(|(field, _)| line.starts_with(field));
+        assert!(marked || is_ours(line), "{line:?} in {drawn}");
     }
-    for own in ours.iter().skip(1) {
-        assert_eq!(drawn.lines().filter(|line| *line == own).count(), 1, "{own:?} in {drawn}");
+    for own in &ours {
+        assert_eq!(drawn.lines().filter(|line| line == own).count(), 1, "{own:?} in {drawn}");
     }
-    for field in once {
-        assert_eq!(drawn.lines().filter(|line| line.starts_with(&field)).count(), 1, "{field:?} in {drawn}");
+    for (field, times) in fields {
+        let found = drawn.lines().filter(|line| line.starts_with(&field)).count();
+        assert_eq!(found, times, "{field:?} in {drawn}");
+    }
+    for (terminal, wide) in TERMINALS {
+        for line in torn(drawn, columns, wide) {
+            assert!(is_ours(line), "{columns} columns, {terminal}: {line:?}");
+        }
     }
 }
 
@@ -468,9 +514,15 @@ fn whatever_an_agent_writes_nothing_of_it_acts_hides_or_passes_for_ours() {
         for (kind, body) in [(BodyKind::Text, text.clone()), (BodyKind::Html, page(&text))] {
             let stored = asked(&text, kind, body);
             let approval = output::Approval::of(&stored);
-            let drawn = draw::approval(&approval);
-            seen(&drawn, "an approval");
-            assert_marked(&drawn, &approval);
+            for columns in WIDTHS {
+                let drawn = draw::approval(&approval, look(columns));
+                seen(&drawn, "an approval");
+                assert_marked(&drawn, &approval, columns);
+                let all = draw::Look { words: draw::Words::All, ..look(columns) };
+                let drawn = draw::approval(&approval, all);
+                seen(&drawn, "an approval with all its words");
+                assert_marked(&drawn, &approval, columns);
+            }
             json(serde_json::to_value(&approval).unwrap(), "an approval in JSON");
             for notice in &approval.flags {
                 seen(&notice.text, "a notice");
@@ -484,7 +536,7 @@ fn whatever_an_agent_writes_nothing_of_it_acts_hides_or_passes_for_ours() {
             "type": "result", "title": text, "description": text, "body": text, "footer": text, "progress": 50, "status": text,
             "items": [entry], "actions": [entry], "details": { text.clone(): text }
         });
-        let drawn = draw::card(&card);
+        let drawn = draw::card(&card, 80);
         seen(&drawn, "a card");
         let marks = ["  | ", "  + ", "  50 % ", "  - ", "  > "];
         for (at, line) in drawn.lines().enumerate() {
@@ -506,12 +558,15 @@ fn whatever_an_agent_writes_nothing_of_it_acts_hides_or_passes_for_ours() {
             audit_head: None,
         };
         json(serde_json::to_value(&ran).unwrap(), "a run in JSON");
-        let drawn = draw::ran(&ran, "countersign");
+        let drawn = draw::ran(&ran, look(60));
         seen(&drawn, "a run that was stopped");
-        assert_eq!(drawn.lines().count(), 2, "{drawn}");
+        let ours =
+            ["Intent int_1 was stopped [TRAPPED]:", "`countersign explain TRAPPED` says what to do", ""];
+        let is_marked = |line: &str| line.starts_with("  ! ") || line.starts_with("  + ");
+        assert!(drawn.lines().all(|line| is_marked(line) || ours.contains(&line)), "{drawn}");
 
         // A log, and the messages of errors.
-        let drawn = draw::block(&text);
+        let drawn = draw::block(&text, 80);
         seen(&drawn, "a log");
         assert!(drawn.lines().all(|line| line.starts_with("  | ") || line.starts_with("  + ")), "{drawn}");
         for drawn in [line(&text), short(&text, 100)] {
@@ -521,6 +576,74 @@ fn whatever_an_agent_writes_nothing_of_it_acts_hides_or_passes_for_ours() {
         seen(&printable(&text).replace('\t', " "), "a text");
     }
     assert!(caught > STRINGS / 3, "only {caught} of {STRINGS} strings would have done anything");
+}
+
+/// A case of `tests/cases/signing`, as it is asked about.
+fn case(name: &str) -> Stored {
+    let file = workspace().join(format!("tests/cases/signing/{name}.json"));
+    let case: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let (ask, send) = (&case["steps"][0]["ask"], &case["steps"][1]["send"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut stored = asked("", BodyKind::Text, text(&send["body"]));
+    let approval = &mut stored.approval;
+    approval.words.title = text(&ask["title"]);
+    approval.words.description = text(&ask["description"]);
+    approval.words.details.clear();
+    let action = approval.action.as_mut().unwrap();
+    (action.subject, action.to) = (text(&send["subject"]), vec![text(&send["to"][0])]);
+    action.bcc.clear();
+    stored
+}
+
+#[test]
+fn what_stands_at_the_question_is_the_message_whatever_the_agent_says_before_it() {
+    for columns in WIDTHS {
+        let approval = output::Approval::of(&case("scroll-known"));
+        let drawn = draw::approval(&approval, look(columns));
+        // A screen of 24 lines, with the question under what is drawn.
+        let screen: Vec<_> = drawn.lines().rev().take(22).collect();
+        for (field, value) in [("  To       | ", "bank@company.com"), ("  Subject  | ", "Payment order")] {
+            let lines: Vec<_> = drawn.lines().filter(|line| line.starts_with(field)).collect();
+            let own = format!("{field}{value}");
+            assert_eq!(lines, [own.as_str(); 2], "{drawn}");
+            assert!(screen.contains(&lines[1]), "{drawn}");
+        }
+        assert!(screen.contains(&"  Body     | 14 lines, 308 bytes"), "{drawn}");
+        let words = drawn.lines().position(|line| line.starts_with("  ~ ")).unwrap();
+        let message = drawn.lines().position(|line| line.starts_with("  From")).unwrap();
+        assert!(
+            words < message && drawn.lines().filter(|line| line.starts_with("  ~ ")).count() <= 5,
+            "{drawn}"
+        );
+    }
+}
+
+#[test]
+fn no_line_of_ours_can_be_forged_at_any_width_of_screen_and_letters() {
+    let wide = |letter: &str| {
+        let mut stored = case("cjk-width");
+        let action = stored.approval.action.as_mut().unwrap();
+        action.body =
+            WIDTHS.map(|columns| letter.repeat(columns / 2 - 1) + "Digest   0000 verified").join("\n");
+        stored
+    };
+    let cases = ["scroll-known", "narrow60", "cjk-width"].map(case);
+    for stored in cases.into_iter().chain(["я", "Ω", "─", "±", "日", "👍", "❤\u{fe0f}"].map(wide)) {
+        let approval = output::Approval::of(&stored);
+        for columns in WIDTHS {
+            let drawn = draw::approval(&approval, look(columns));
+            for (terminal, wide) in TERMINALS {
+                for line in torn(&drawn, columns, wide) {
+                    assert!(!line.starts_with(' '), "{columns} columns, {terminal}: {line:?}");
+                }
+            }
+            for forged in
+                ["! All checks pass", "! Sender and recipient verified", "Digest   0000", "Digest   verified"]
+            {
+                assert!(!drawn.lines().any(|line| line.trim_start().starts_with(forged)), "{drawn}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -566,8 +689,9 @@ fn what_people_write_from_right_to_left_or_in_emoji_is_still_read() {
     for text in
         ["שלום עולם", "שָׁלוֹם", "مرحبا بالعالم", "❤\u{fe0f} 👍🏽 🇩🇪", "日本語のテキスト", "Zoë, 5 € – “ok”"]
     {
-        let drawn = draw::approval(&output::Approval::of(&asked(text, BodyKind::Text, text.into())));
-        assert_eq!(drawn.matches(text).count(), 4, "subject, body, title and description: {drawn}");
+        let drawn =
+            draw::approval(&output::Approval::of(&asked(text, BodyKind::Text, text.into())), look(80));
+        assert_eq!(drawn.matches(text).count(), 5, "subject, twice, body, title and description: {drawn}");
     }
 }
 
@@ -604,7 +728,7 @@ fn the_program_itself_prints_nothing_that_acts_or_hides() {
         let waiting = cli.run(&["run", &agent, "script", "--params", &json!({ "steps": steps }).to_string()]);
         assert_eq!(waiting.code, 3, "{waiting:#?}");
         clean(&waiting);
-        drawn += usize::from(waiting.stdout.starts_with("The message that would leave:"));
+        drawn += usize::from(waiting.stdout.contains("\nThe message that would leave:\n"));
         let pending = cli.run(&["--json", "approval", "list", "--pending"]);
         clean(&pending);
         let approval = &pending.json()["approvals"][0];

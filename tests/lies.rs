@@ -3,8 +3,8 @@
 //! The person here is the most trusting there is: they say yes to whatever they are asked, unless a lie needs their no. So what
 //! leaves is what the dialog lets through, not what a careful reader would have stopped. `tests/lies.txt` is the committed table, one
 //! line per lie: its item of the catalogue (1 to 14: what is said, shown and sent; 15: bodies that are read otherwise than they are
-//! shown; `branch`: an agent that behaves otherwise once it
-//! is approved), what the person was shown, what the agent heard, and whether a message left. A line for the strict policy stands
+//! shown; `branch`: an agent that behaves otherwise once it is approved; `again`: the same message in other clothes), what the person
+//! was shown, what the agent heard, and whether a message left. A line for the strict policy stands
 //! only where it says something else. `BLESS=1` writes the table anew.
 //!
 //! Whatever the table says, a message that leaves was shown whole before it was signed, and is that message byte for byte.
@@ -217,6 +217,7 @@ fn lies() -> Vec<Lie> {
         ("14", where_links_lead),
         ("15", other_readings),
         ("branch", turncoats),
+        ("again", nags),
     ];
     for (item, tell) in chapters {
         tell(&mut Chapter { item, lies: &mut lies });
@@ -889,6 +890,60 @@ fn other_readings(chapter: &mut Chapter) {
     );
 }
 
+/// The same message in other clothes, after a no and after a yes.
+fn nags(chapter: &mut Chapter) {
+    let message = || {
+        let body = "The numbers of report № are in.\n1,200 units.\n";
+        with(told(), json!({ "to": ["team@company.com", "boss@company.com"], "body": body }))
+    };
+    for (what, other) in [
+        ("letter by letter", json!({})),
+        ("with other line ends", json!({ "body": "The numbers of report № are in.\r\n1,200 units.\r\n" })),
+        (
+            "with spaces at the ends of lines",
+            json!({ "body": "The numbers of report № are in.   \n1,200 units. \t" }),
+        ),
+        (
+            "with more spaces between words",
+            json!({ "body": "The  numbers of report №   are in.\n 1,200 units." }),
+        ),
+        (
+            "with a space that does not break",
+            json!({ "body": "The numbers of report №\u{a0}are in.\n1,200 units." }),
+        ),
+        (
+            "with letters nobody sees",
+            json!({ "body": "The num\u{200b}bers of report № are in.\n1,200\u{2060} units." }),
+        ),
+        (
+            "with blank lines around it",
+            json!({ "body": "\n\nThe numbers of report № are in.\n1,200 units.\n\n\n" }),
+        ),
+        ("with its recipients in another order", json!({ "to": ["boss@company.com", "team@company.com"] })),
+        ("with a capital in an address", json!({ "to": ["Team@company.com", "boss@company.com"] })),
+        (
+            "with a recipient twice",
+            json!({ "to": ["team@company.com", "boss@company.com", "Boss@company.com"] }),
+        ),
+        ("with spaces around the subject", json!({ "subject": "  Report  № " })),
+        (
+            "as HTML that reads the same",
+            json!({ "bodyKind": "html", "body": "<p>The numbers of report № are in.<br>1,200 units.</p>" }),
+        ),
+    ] {
+        let same = with(message(), other);
+        let ask_and_send = |message: &Value| Run(json!([ask(message), send(message)]));
+        chapter.lie(
+            format!("declined, and asked about again {what}"),
+            vec![ask_and_send(&message()), No, ask_and_send(&same), All],
+        );
+        chapter.lie(
+            format!("sent, and asked about again {what}"),
+            vec![ask_and_send(&message()), Yes, ask_and_send(&same), No],
+        );
+    }
+}
+
 fn turncoats(chapter: &mut Chapter) {
     let t = told();
     let pay = with(told(), json!({ "body": "Pay 9,000 to account 77 №." }));
@@ -1495,7 +1550,14 @@ fn one_answer(line: &str) -> String {
 
 fn strict() -> Policy {
     let recipients = Some(vec![Pattern::new("*@company.com")]);
-    Policy { hold: false, html: false, mixed_directions: false, recipients, pending_ms: 24 * 3_600_000 }
+    Policy {
+        hold: false,
+        html: false,
+        mixed_directions: false,
+        recipients,
+        pending_ms: 24 * 3_600_000,
+        ..Policy::default()
+    }
 }
 
 fn line(number: usize, lie: &Lie, policy: &str, verdicts: &Verdicts) -> String {

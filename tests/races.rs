@@ -511,6 +511,7 @@ impl Field {
             seed: [0; 32],
             submitted_ms: self.at_ms,
             retry_of: None,
+            by: "a test".into(),
             key: None,
         };
         self.store.submit(new).await.unwrap();

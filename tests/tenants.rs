@@ -1,7 +1,8 @@
 //! What several people at one host can and cannot do: tenants, roles, keys, lists, and a host that goes on.
 
 use crate::support::{guest, workspace};
-use countersign::approval::Verdict;
+use countersign::approval::four_eyes::{FourEyes, Whom};
+use countersign::approval::{Policy, Verdict};
 use countersign::authority::Capability;
 use countersign::clock::Clock;
 use countersign::config::Config;
@@ -18,16 +19,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-const AGENT: &str = "com.example.agent.script";
+pub const AGENT: &str = "com.example.agent.script";
 
-fn host(folder: &Path) -> Arc<Host> {
+pub fn host(folder: &Path) -> Arc<Host> {
     let (clock, limits) = (Arc::new(Clock::system()), Limits::default());
     let cache = Some(workspace().join("target/test-cache/countersign"));
     let (data, config) = (folder.to_owned(), Config::default());
     Arc::new(Host::open(Options { data, config, clock, cache, limits, in_memory: false }).unwrap())
 }
 
-fn desk(host: &Arc<Host>, tenant: &str, name: &str, roles: &[Role]) -> Desk {
+pub fn desk(host: &Arc<Host>, tenant: &str, name: &str, roles: &[Role]) -> Desk {
     let roles: BTreeSet<_> = roles.iter().copied().collect();
     Desk::new(
         host.clone(),
@@ -35,7 +36,7 @@ fn desk(host: &Arc<Host>, tenant: &str, name: &str, roles: &[Role]) -> Desk {
     )
 }
 
-async fn install(desk: &Desk) {
+pub async fn install(desk: &Desk) {
     let manifest = json!({
         "id": AGENT, "name": "Script", "version": "1.0.0", "description": "Does as it is told.",
         "capabilities": ["messages.read", "messages.send"]
@@ -46,7 +47,7 @@ async fn install(desk: &Desk) {
 }
 
 /// Asks, and sends what was approved.
-fn order(subject: &str) -> Order {
+pub fn order(subject: &str) -> Order {
     let ask = json!({"action": "send_message", "title": "Report", "description": "The report."});
     let message = json!({"to": ["team@company.com"], "subject": subject, "body": "All is well."});
     let steps =
@@ -56,25 +57,25 @@ fn order(subject: &str) -> Order {
 }
 
 /// Drives the run of an intent this person may have picked up, as a server does.
-async fn resume(host: &Host, desk: &Desk, id: &str) -> Result<View> {
+pub async fn resume(host: &Host, desk: &Desk, id: &str) -> Result<View> {
     let place = desk.place(id)?;
     host.resume(place.owner(), &place.intent).await
 }
 
 /// Drives the run of an approval this person has decided, as a server does.
-async fn follow(host: &Host, desk: &Desk, view: &View) -> Result<View> {
+pub async fn follow(host: &Host, desk: &Desk, view: &View) -> Result<View> {
     let place = desk.decided(&view.pending().unwrap().approval.id)?;
     host.resume(place.owner(), &place.intent).await
 }
 
-async fn waiting(host: &Host, desk: &Desk, subject: &str) -> View {
+pub async fn waiting(host: &Host, desk: &Desk, subject: &str) -> View {
     let accepted = desk.submit(order(subject), None).await.unwrap();
     let view = resume(host, desk, &accepted.intent).await.unwrap();
     assert_eq!(view.intent.status, Status::Waiting);
     view
 }
 
-fn code<T>(result: Result<T>) -> Code {
+pub fn code<T>(result: Result<T>) -> Code {
     match result {
         Err(Error::Refused(problem)) => problem.code,
         Err(Error::Fault(fault)) => panic!("{fault:#}"),
@@ -82,7 +83,7 @@ fn code<T>(result: Result<T>) -> Code {
     }
 }
 
-async fn decide(desk: &Desk, view: &View, verdict: Verdict) -> Result<()> {
+pub async fn decide(desk: &Desk, view: &View, verdict: Verdict) -> Result<()> {
     let pending = &view.pending().unwrap().approval;
     desk.decide(&pending.id, verdict, pending.digest, None).await.map(drop)
 }
@@ -190,6 +191,90 @@ async fn whoever_installed_an_agent_does_not_approve_it_where_another_approver_c
     ada.remove_person("eve").await.unwrap();
     let view = waiting(&host, &ada, "Alone again").await;
     decide(&ada, &view, Verdict::Approve).await.unwrap();
+}
+
+/// What is in force where a second person signs for these.
+fn four_eyes(everybody: bool, of: &[&str]) -> Config {
+    let of = of.iter().map(|text| Whom::read(text).unwrap()).collect();
+    Config {
+        policy: Policy { four_eyes: FourEyes { everybody, of }, ..Policy::default() },
+        ..Config::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_second_person_signs_whoever_asked_does_not_and_hears_who_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(&folder.path().join("data"));
+    let ada = desk(&host, "main", "ada", &Role::ALL);
+    install(&ada).await;
+    host.reload(four_eyes(true, &[])).unwrap();
+    let hint = |decided: Result<_>| match decided {
+        Err(Error::Refused(problem)) => (problem.code, problem.hint.unwrap_or_default()),
+        other => panic!("{other:?}"),
+    };
+    // Alone she cannot, through whatever she tries.
+    let view = waiting(&host, &ada, "Alone").await;
+    for through in ["browser", "tok_1"] {
+        let person = Person { through: through.into(), ..ada.person().clone() };
+        let (code, hint) = hint(decide(&Desk::new(host.clone(), person), &view, Verdict::Approve).await);
+        assert!(code == Code::FourEyes && hint.contains("nobody else can decide here"), "{hint}");
+    }
+    // To say no takes one.
+    decide(&ada, &view, Verdict::Decline).await.unwrap();
+    let invited = ada.invite("eve", Some(BTreeSet::from([Role::Approver]))).await.unwrap();
+    host.join(invited.secret.text(), "correct horse battery").await.unwrap();
+    let eve = desk(&host, "main", "eve", &[Role::Approver]);
+    let view = waiting(&host, &ada, "Together").await;
+    let (code, hint) = hint(decide(&ada, &view, Verdict::Approve).await);
+    assert_eq!((code, &*hint), (Code::FourEyes, "let another approver decide: eve"));
+    decide(&eve, &view, Verdict::Approve).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_person_signs_for_the_tenants_agents_and_accounts_the_operator_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(&folder.path().join("data"));
+    install(&desk(&host, "main", "ada", &Role::ALL)).await;
+    // Somebody who has installed nothing.
+    let bob = desk(&host, "main", "bob", &[Role::Invoker, Role::Approver]);
+    bob.grant(AGENT, &[Capability::MessagesSend]).await.unwrap();
+    let agent = format!("agent:{AGENT}");
+    for (number, whom) in ["tenant:main", &agent, "account:Bob@localhost"].into_iter().enumerate() {
+        host.reload(four_eyes(false, &[whom])).unwrap();
+        let view = waiting(&host, &bob, &format!("Held {number}")).await;
+        assert_eq!(code(decide(&bob, &view, Verdict::Approve).await), Code::FourEyes, "{whom}");
+    }
+    host.reload(four_eyes(false, &["tenant:acme", "agent:com.example.other", "account:ada@localhost"]))
+        .unwrap();
+    let view = waiting(&host, &bob, "Not held").await;
+    decide(&bob, &view, Verdict::Approve).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_signs_only_where_that_was_said_and_then_it_is_told_that_a_program_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(&folder.path().join("data"));
+    let ada = desk(&host, "main", "ada", &Role::ALL);
+    ada.invite("ada", Some(BTreeSet::from(Role::ALL))).await.unwrap();
+    install(&ada).await;
+    let plain = ada.make_token("plain", None, 1).await.unwrap();
+    assert!(!plain.row.roles.contains(&Role::Approver) && plain.row.roles.len() == 3);
+    let signs = BTreeSet::from([Role::Approver]);
+    let signing = ada.make_token("nightly", Some(signs.clone()), 1).await.unwrap().row;
+    assert_eq!(signing.roles, signs);
+    let program = Person { through: signing.id.clone(), ..ada.person().clone() };
+    let view = waiting(&host, &ada, "By a program").await;
+    decide(&Desk::new(host.clone(), program), &view, Verdict::Approve).await.unwrap();
+    let id = &view.pending().unwrap().approval.id;
+    let told = format!("a program with ada's token \"nightly\" ({})", signing.id);
+    assert_eq!(ada.approval(id).unwrap().decided_by().as_deref(), Some(&*told));
+    let again = decide(&ada, &view, Verdict::Approve).await.unwrap_err().to_string();
+    assert!(again.contains(&format!("was approved by {told} at")), "{again}");
+    // Its label is gone with it; that it was a program is not.
+    ada.revoke_token(&signing.id).await.unwrap();
+    let told = format!("a program with ada's token {}", signing.id);
+    assert_eq!(ada.approval(id).unwrap().decided_by().as_deref(), Some(&*told));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -222,7 +222,7 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
 #[test]
 fn the_table_of_limits_shows_the_limits_that_are_in_force() {
     use countersign::agent::{manifest, package};
-    use countersign::approval::{self, body, outbox, policy, words};
+    use countersign::approval::{self, body, context, gist, outbox, policy, words};
     use countersign::backends::import;
     use countersign::backends::reading::{self, address, header, mime};
     use countersign::engine::limits::{self, Limits};
@@ -275,6 +275,16 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
             ],
         ),
         ("AHEAD_MS_MAX", &[(countersign::clock::AHEAD_MS_MAX / 60_000) as u64]),
+        ("GIST_RECIPIENTS_MAX", &[gist::GIST_RECIPIENTS_MAX as u64]),
+        (
+            "ANSWERED_MAX",
+            &[
+                context::ANSWERED_MAX as u64,
+                context::BODY_CHARS_MAX as u64,
+                context::FIELD_CHARS_MAX as u64,
+                context::READ_BYTES_MAX as u64,
+            ],
+        ),
         ("PURGE_AGE_MS_MIN", &[(countersign::host::PURGE_AGE_MS_MIN / policy::HOUR_MS) as u64]),
         (
             "PENDING_MS",
@@ -352,6 +362,7 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
                 config::CONFIG_BYTES_MAX,
                 config::RECIPIENT_PATTERNS_MAX as u64,
                 config::RECIPIENT_PATTERN_BYTES_MAX as u64,
+                config::FOUR_EYES_FOR_MAX as u64,
             ],
         ),
         ("SEND_SECONDS_MAX", &[u64::from(config::SEND_SECONDS_MAX), u64::from(config::NOTIFY_SECONDS_MAX)]),

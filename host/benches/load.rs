@@ -301,6 +301,7 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
                 seed: ports.clock.random(),
                 submitted_ms: ports.clock.now(),
                 retry_of: None,
+                by: "bench".into(),
                 key: None,
             };
             let id = new.id.clone();

@@ -11,6 +11,7 @@ pub use serve::{Certificate, GRACE_SECONDS_MAX, Log, REQUESTS_PER_MINUTE_MAX, RU
 
 use crate::approval::address;
 use crate::approval::outbox::{RETRY_MS, RETRY_MS_MAX};
+use crate::approval::four_eyes::{FourEyes, Whom};
 use crate::approval::policy::{HOUR_MS, PENDING_MS, PENDING_MS_MAX, Policy, STRICT_PENDING_MS_MAX};
 use crate::authority::Pattern;
 use crate::clock::Millis;
@@ -32,6 +33,8 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 pub const RECIPIENT_PATTERNS_MAX: usize = 1_000;
 /// The longest of them, in bytes: no address is longer, RFC 3696, erratum 1690.
 pub const RECIPIENT_PATTERN_BYTES_MAX: usize = 254;
+/// How many tenants, agents and accounts may be named for which a second person signs.
+pub const FOUR_EYES_FOR_MAX: usize = 1_000;
 /// The longest a step of sending may take.
 pub const SEND_SECONDS_MAX: u16 = 300;
 /// The longest a notification may take.
@@ -288,7 +291,25 @@ fn policy(mut table: Table) -> Result<Policy, Problem> {
     let hours_max = u16::try_from(max / HOUR_MS).unwrap_or(u16::MAX);
     let hours = table.take("pending_hours").map(|entry| entry.number(1..=hours_max)).transpose()?;
     let pending_ms = hours.map_or(default, |hours| i64::from(hours) * HOUR_MS);
-    Ok(Policy { hold, html, mixed_directions, recipients, pending_ms })
+    let everybody = table.take("four_eyes").map(|entry| entry.flag()).transpose()?.unwrap_or(is_strict);
+    let of = table.take("four_eyes_for").map(|entry| whom(&entry)).transpose()?.unwrap_or_default();
+    let four_eyes = FourEyes { everybody, of };
+    Ok(Policy { hold, html, mixed_directions, recipients, pending_ms, four_eyes })
+}
+
+fn whom(list: &Entry) -> Result<Vec<Whom>, Problem> {
+    let entries = list.list()?;
+    if entries.len() > FOUR_EYES_FOR_MAX {
+        let what = format!("has more than {FOUR_EYES_FOR_MAX} entries");
+        return Err(list.wrong(what, "write `four_eyes = true`, which holds for everybody"));
+    }
+    let read = |entry: &Entry| {
+        Whom::read(&entry.text()?).ok_or_else(|| {
+            let instead = "write `tenant:NAME`, `agent:ID` or `account:ADDRESS`";
+            entry.wrong("says neither a tenant nor an agent nor an account", instead)
+        })
+    };
+    entries.iter().map(read).collect()
 }
 
 fn recipients(list: &Entry) -> Result<Vec<Pattern>, Problem> {
@@ -518,6 +539,8 @@ html = false
 mixed_directions = false
 hold = false
 pending_hours = 12
+four_eyes = false
+four_eyes_for = ["tenant:acme", "agent:com.example.pay", "account:Ada@example.com"]
 
 [users.ada]
 address = "ada@example.com"
@@ -584,6 +607,14 @@ grace_seconds = 0
                 mixed_directions: false,
                 recipients: Some(vec![Pattern::new("*@example.com"), Pattern::new("boss@example.org")]),
                 pending_ms: 12 * HOUR_MS,
+                four_eyes: FourEyes {
+                    everybody: false,
+                    of: vec![
+                        Whom::Tenant("acme".into()),
+                        Whom::Agent("com.example.pay".into()),
+                        Whom::Account("ada@example.com".into()),
+                    ],
+                },
             }
         );
         let submission = |user: &str| match config.way(user) {

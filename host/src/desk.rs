@@ -4,6 +4,7 @@
 //! things are seen, and who is written down, comes from the person alone.
 
 use crate::approval::Verdict;
+use crate::approval::context::Received;
 use crate::approval::outbox::Resolution;
 use crate::audit;
 use crate::authority::Capability;
@@ -136,7 +137,7 @@ impl Desk {
     /// Puts an intent down on this person's own behalf; see [`Host::accept`]. Whoever serves drives its run.
     pub async fn submit(&self, order: Order, key: Option<String>) -> Result<Accepted> {
         self.ask(Deed::Invoke)?;
-        self.host.accept(self.owner(), order, key).await
+        self.host.accept(self.owner(), order, key, &self.person.by()).await
     }
 
     /// Puts the same order down again, for the agent as installed now.
@@ -144,7 +145,7 @@ impl Desk {
         self.ask(Deed::Invoke)?;
         let Intent { id, agent, action, parameters, text, .. } = self.host.show(self.own(), id)?.intent;
         let order = Order { agent, action, parameters, text, retry_of: Some(id) };
-        self.host.accept(self.owner(), order, key).await
+        self.host.accept(self.owner(), order, key, &self.person.by()).await
     }
 
     /// The place of an intent this person may have picked up, for whoever drives runs in the background.
@@ -201,6 +202,17 @@ impl Desk {
     /// The approval as this person is told of it.
     fn seen(&self, stored: Stored) -> Stored {
         Stored { viewer: Some(self.person.name.clone()), ..stored }
+    }
+
+    /// What of the mail its run has read an approval answers, for whoever may read that mailbox; nothing for anybody else. See
+    /// [`Host::answered`].
+    pub fn answered(&self, id: &str) -> Result<Option<Vec<Received>>> {
+        let Stored { user, .. } = self.approval(id)?;
+        // As for the mailbox itself: one's own, for those who have one.
+        if user != self.person.name || !self.person.may(Deed::Invoke) {
+            return Ok(None);
+        }
+        self.host.answered(self.own(), id).map(Some)
     }
 
     /// Whose approvals this person may decide: those of everybody in the tenant, and not of one who cannot decide.

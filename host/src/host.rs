@@ -8,6 +8,8 @@ mod powers;
 
 use crate::agent::Package;
 use crate::approval::address;
+use crate::approval::context::{self, Received};
+use crate::approval::four_eyes;
 use crate::approval::outbox::{self, Resolution};
 use crate::approval::{Action, Approval, Policy, Verdict, Version, decision::State};
 use crate::audit;
@@ -28,7 +30,7 @@ use crate::meters::{Counted, Meters, Reading};
 use crate::moment::{Moment, reach};
 use crate::notify::{Notice, notify};
 pub use crate::people::TENANT;
-use crate::people::{Owner, Scope, who};
+use crate::people::{Actor, Owner, Scope};
 use crate::printable::{line, shell, short};
 use crate::refusals::{Code, Problem, Result};
 use crate::schedule::{Gate, Turn};
@@ -39,7 +41,7 @@ use crate::store::{
 };
 use crate::tools::ROOMS;
 use crate::tools::approval::REQUEST;
-use crate::tools::messages::{Mail, Parcel, Query, SEND, Transport, rules};
+use crate::tools::messages::{LIST, Mail, Parcel, Query, SEND, Transport, rules};
 pub use backup::restore;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
@@ -576,22 +578,24 @@ impl Host {
     ) -> Result<View> {
         let owner = owner.into();
         let order = Order { agent: agent.into(), action: action.into(), parameters, text, retry_of: None };
-        let accepted = self.accept(owner, order, None).await?;
+        let accepted = self.accept(owner, order, None, &principal()).await?;
         self.resume(owner, &accepted.intent).await
     }
 
     /// Puts an intent down, without driving its run: [`Host::resume`] does. With a `key`, the same order under the same key is
-    /// the same intent, for [`IDEMPOTENCY_MS`].
+    /// the same intent, for [`IDEMPOTENCY_MS`]. `by` is who asks, from the door's own knowledge.
     ///
     /// # Errors
     ///
     /// What the manifest does not allow is refused before any guest code runs. `IDEMPOTENCY_CONFLICT` where the key came with
-    /// another order before; `INVALID_PARAMETER` for a key that is none.
+    /// another order before; `INVALID_PARAMETER` for a key that is none; `STILL_LEAVING` where it is asked again and the first may still
+    /// leave.
     pub async fn accept(
         &self,
         owner: impl Into<Owner<'_>>,
         order: Order,
         key: Option<String>,
+        by: &str,
     ) -> Result<Accepted> {
         let owner = owner.into();
         let Order { agent, action, parameters, text, retry_of } = order;
@@ -624,6 +628,7 @@ impl Host {
             seed: clock.random(),
             submitted_ms: clock.now(),
             retry_of,
+            by: by.into(),
             key,
         };
         reach(Moment::Submitting);
@@ -973,12 +978,16 @@ impl Host {
     }
 
     /// Submits a new intent of the same parameters, to the agent as installed now.
+    ///
+    /// # Errors
+    ///
+    /// `STILL_LEAVING` where a message of the first has been signed and may still leave.
     pub async fn retry(&self, owner: impl Into<Owner<'_>>, id: &str) -> Result<View> {
         let owner = owner.into();
         let (_, intent) = self.store.intent(owner, id)?;
         let Intent { id, agent, action, parameters, text, .. } = intent;
         let order = Order { agent, action, parameters, text, retry_of: Some(id) };
-        let accepted = self.accept(owner, order, None).await?;
+        let accepted = self.accept(owner, order, None, &principal()).await?;
         self.resume(owner, &accepted.intent).await
     }
 
@@ -995,6 +1004,19 @@ impl Host {
     /// The approval `id`.
     pub fn approval<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Stored> {
         self.store.approval(scope, id)
+    }
+
+    /// What of the mail its run has read an approval answers: the latest messages from those it would go to.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`.
+    pub fn answered<'a>(&self, scope: impl Into<Scope<'a>>, id: &str) -> Result<Vec<Received>> {
+        let scope = scope.into();
+        let Stored { approval, intent, .. } = self.approval(scope, id)?;
+        let Some(action) = approval.leaving() else { return Ok(Vec::new()) };
+        let (seq, _) = self.store.intent(scope, &intent)?;
+        Ok(context::answered(action, self.store.answers(seq, id, LIST.name, context::READ_BYTES_MAX)?))
     }
 
     /// Approvals, newest first.
@@ -1019,7 +1041,7 @@ impl Host {
     /// # Errors
     ///
     /// `UNKNOWN_ID`; `ALREADY_DECIDED`, naming the first decision; `STALE_DIGEST`; `CAPABILITY_DENIED` and `POLICY_FORBIDS` where a
-    /// yes would let nothing leave, because what allowed it is gone.
+    /// yes would let nothing leave, because what allowed it is gone; `FOUR_EYES` and `SELF_APPROVAL` where it is somebody else's to give.
     pub async fn decide(
         &self,
         scope: impl Into<Scope<'_>>,
@@ -1036,7 +1058,7 @@ impl Host {
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
             self.may_leave(&stored)?;
-            self.may_approve(scope.tenant, &stored.agent, by)?;
+            self.may_approve(scope.tenant, &stored, by)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
@@ -1046,14 +1068,35 @@ impl Host {
         Ok(head)
     }
 
-    /// Whoever brings an agent in does not sign what it asks, where somebody else can.
-    fn may_approve(&self, tenant: &str, agent: &str, by: &str) -> Result<()> {
+    /// Whoever brings an agent in does not sign what it asks, where somebody else can; and where the operator wants a second person,
+    /// whoever asked does not, whether somebody else can or not.
+    fn may_approve(&self, tenant: &str, stored: &Stored, by: &str) -> Result<()> {
+        let Stored { agent, user, .. } = stored;
+        let person = Actor::read(by).person;
+        let live = self.live();
+        let account = live.config.address(Owner { tenant, user });
+        if live.policy.1.four_eyes.holds(tenant, agent, &account)
+            && four_eyes::asked(by, user, stored.submitted_by.as_deref())
+        {
+            let others = self.store.other_approvers(tenant, &person)?;
+            let message = format!(
+                "{person} asked for what {} is about, and a second person signs here",
+                stored.approval.id
+            );
+            let hint = match others.is_empty() {
+                false => format!("let another approver decide: {}", others.join(", ")),
+                true => "nobody else can decide here: invite another approver, `countersign person invite NAME --role approver`, or let \
+                         the operator set `approval.four_eyes`"
+                    .into(),
+            };
+            return Err(Problem::new(Code::FourEyes, message).hint(hint).into());
+        }
         // An agent that has been removed since can send nothing.
         let Some(installer) = self.store.installer(tenant, agent)? else { return Ok(()) };
-        if who(&installer) != who(by) || !self.has_other_approver(tenant, who(by))? {
+        if Actor::read(&installer).person != person || !self.has_other_approver(tenant, &person)? {
             return Ok(());
         }
-        let message = format!("{} installed agent {agent}, and somebody else can decide", who(by));
+        let message = format!("{person} installed agent {agent}, and somebody else can decide");
         Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
     }
 

@@ -43,6 +43,21 @@ pub fn shell(value: &str) -> String {
     }
 }
 
+/// Like [`line`], without the middle where what is shown has more than `head` and `tail` characters together, saying how many are left
+/// out: for what can be told by its end as well, such as the name of a host.
+pub fn ends(text: &str, head: usize, tail: usize) -> String {
+    let shown = line(text);
+    let total = shown.chars().count();
+    if total <= head + tail {
+        return shown;
+    }
+    let begin: String = shown.chars().take(head).collect();
+    // A mark whose letter is left out would sit on the one before the gap.
+    let end: String = shown.chars().skip(total - tail).skip_while(|c| is_mark(*c)).collect();
+    let left_out = total - head - end.chars().count();
+    format!("{begin}… ({left_out} characters) …{end}")
+}
+
 /// JSON text with every character that acts or hides written as an escape: it reads the same to a program, and does nothing
 /// to a terminal it is printed on. Such characters stand only inside strings.
 pub fn ascii(json: &str) -> String {
@@ -373,6 +388,14 @@ mod tests {
     fn the_selector_of_an_emoji_shows_anywhere_else() {
         assert_eq!(line("❤\u{fe0f}\u{fe0f}a\u{fe0f}"), "❤\u{fe0f}\\u{fe0f}a\\u{fe0f}");
         assert_eq!(ascii("\"❤\u{fe0f}a\u{fe0f}\""), "\"❤\u{fe0f}a\\ufe0f\"");
+    }
+
+    #[test]
+    fn a_cut_in_the_middle_keeps_both_ends() {
+        assert_eq!(ends("abcdefgh", 2, 3), "ab… (3 characters) …fgh");
+        assert_eq!(ends("abcde", 2, 3), "abcde");
+        assert_eq!(ends("ab\u{202e}", 2, 3), "ab… (5 characters) …2e}");
+        assert_eq!(ends("abcdefe\u{301}x", 2, 2), "ab… (6 characters) …x");
     }
 
     #[test]

@@ -116,6 +116,7 @@ impl Rules {
             mixed_directions: true,
             recipients: (!self.elsewhere).then(|| vec![Pattern::new("*@company.com")]),
             pending_ms: self.pending_ms,
+            ..Policy::default()
         }
     }
 }

@@ -472,7 +472,8 @@ impl Beside {
         self.wait(async {
             let invited = self.host.invite(tenant, name, Some(roles), "test").await.unwrap();
             let signed = self.host.join(None, invited.secret.text(), PASSWORD).await.unwrap();
-            let made = self.host.make_token(&signed.person, "test", None, 1).await.unwrap();
+            let roles = Some(signed.person.roles.clone());
+            let made = self.host.make_token(&signed.person, "test", roles, 1).await.unwrap();
             Who {
                 tenant: tenant.into(),
                 name: name.into(),

@@ -128,7 +128,14 @@ impl Policy {
 
     pub(crate) fn as_host(&self) -> approval::Policy {
         let Policy { hold, html, mixed_directions, recipients, pending_hours } = self.clone();
-        approval::Policy { hold, html, mixed_directions, recipients, pending_ms: pending_hours * HOUR_MS }
+        approval::Policy {
+            hold,
+            html,
+            mixed_directions,
+            recipients,
+            pending_ms: pending_hours * HOUR_MS,
+            ..approval::Policy::default()
+        }
     }
 }
 

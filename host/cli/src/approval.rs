@@ -1,7 +1,9 @@
 //! `countersign approval`: look at what agents ask for, and decide.
 
 use super::door::Door;
+use super::draw::{Look, Words};
 use super::output::{self, Exit, Ran};
+use super::screen::{self, Screen};
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::names::short_list;
@@ -12,7 +14,7 @@ use countersign::host::Edit;
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
 use countersign::tools::messages::rules::BODY_BYTES_MAX;
-use std::io::{IsTerminal as _, Read, Write as _};
+use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
@@ -24,7 +26,12 @@ pub enum Approval {
         pending: bool,
     },
     /// Show the message that would leave
-    Show { id: String },
+    Show {
+        id: String,
+        /// All of what the agent says of it, not only how it begins
+        #[arg(long)]
+        agent_words: bool,
+    },
     /// Let exactly this message leave
     Approve {
         /// Id of the approval
@@ -89,14 +96,17 @@ impl Approval {
                 })?;
                 Ok(Exit::Done)
             }
-            Approval::Show { id } => {
-                session.answer(&door.approval(&id).await?, draw::approval)?;
+            Approval::Show { id, agent_words } => {
+                let words = if agent_words { Words::All } else { Words::Few };
+                let program = session.program();
+                let look = Look { words, ..session.look(&program) };
+                session.answer(&door.approval(&id).await?, |it| draw::approval(it, look))?;
                 Ok(Exit::Done)
             }
             Approval::Approve { id, digest, no_resume } => {
                 let shown = match digest {
                     Some(digest) => parsed(&digest)?,
-                    None => match ask(&door, &id).await? {
+                    None => match ask(session, &door, &id).await? {
                         Some(shown) => shown,
                         None => {
                             say(&format!(
@@ -154,7 +164,8 @@ fn digest_of(approval: &output::Approval) -> Result<Digest> {
 
 /// Prints an approval as it stands after a change.
 fn changed(session: &Session, changed: &output::Changed) -> Result<Exit> {
-    session.answer(changed, |changed| draw::approval(&changed.approval))?;
+    let program = session.program();
+    session.answer(changed, |changed| draw::approval(&changed.approval, session.look(&program)))?;
     super::audit::say_head(&changed.audit_head);
     Ok(Exit::Done)
 }
@@ -179,7 +190,7 @@ async fn decide(
 }
 
 /// Draws the action on the terminal and asks. Gives the digest of what was drawn, or nothing on no.
-async fn ask(door: &Door, id: &str) -> Result<Option<Digest>> {
+async fn ask(session: &Session, door: &Door, id: &str) -> Result<Option<Digest>> {
     let approval = door.approval(id).await?;
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Problem::new(Code::DigestRequired, "approving away from a terminal needs --digest")
@@ -195,21 +206,16 @@ async fn ask(door: &Door, id: &str) -> Result<Option<Digest>> {
         // Nothing to ask: the refusal says who decided.
         return Ok(Some(shown));
     }
-    say(&draw::approval(&approval));
-    Ok(answer("Let exactly this leave?")?.filter(|yes| *yes).map(|_| shown))
+    Ok(question(&approval, &session.program())?.filter(|yes| *yes).map(|_| shown))
 }
 
-/// Asks a question on the terminal. Gives nothing where the answer is neither a clear yes nor a clear no.
-pub fn answer(question: &str) -> Result<Option<bool>> {
-    let mut answer = String::new();
-    let mut terminal = std::io::stderr().lock();
-    let asked = write!(terminal, "{question} [y/n] ").and_then(|()| terminal.flush());
-    asked.and_then(|()| std::io::stdin().read_line(&mut answer)).map_err(anyhow::Error::from)?;
-    Ok(match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Some(true),
-        "n" | "no" => Some(false),
-        _ => None,
-    })
+/// Shows an approval on the terminal, and asks a person to decide it. Nothing where they said neither yes nor no.
+pub fn question(approval: &output::Approval, program: &str) -> Result<Option<bool>> {
+    let screen = Screen::here();
+    let look = Look { columns: screen.columns(), program, words: Words::Few };
+    say(&draw::whole(approval, look));
+    let (above, question) = draw::question(approval, look.columns);
+    screen::ask(screen, &above, question)
 }
 
 fn row(approval: &output::Approval) -> Vec<String> {

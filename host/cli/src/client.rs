@@ -112,7 +112,7 @@ impl Client {
         Ask::new(self, Method::PATCH, path)
     }
 
-    /// Makes a token for whoever asks; without roles, for all of theirs.
+    /// Makes a token for whoever asks; without roles, for all of theirs but the one that signs.
     pub async fn make_token(&self, label: &str, days: u32, roles: Vec<Role>) -> Result<TokenMade> {
         let mut body = json!({ "label": label, "days": days });
         if !roles.is_empty() {

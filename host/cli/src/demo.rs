@@ -2,7 +2,8 @@
 
 use super::build::Project;
 use super::output::{Exit, Ran, SentMessage};
-use super::{Session, agent, approval, draw, open, print, say};
+use super::screen::Screen;
+use super::{Session, agent, approval, draw, open, print, quoted, say};
 use clap::Args;
 use countersign::approval::Verdict;
 use countersign::config::Config;
@@ -72,14 +73,21 @@ impl Demo {
 
         let mut view = host.submit(user, &manifest.id, action, Map::new(), None).await?;
         while let Some(pending) = view.pending() {
-            tell(&draw::approval(&super::output::Approval::of(pending)));
+            let shown = super::output::Approval::of(pending)
+                .answering(Some(host.answered(user, &pending.approval.id)?));
+            let is_asked = !(self.yes || self.no || quiet)
+                && std::io::stdin().is_terminal()
+                && std::io::stderr().is_terminal();
+            if !is_asked {
+                tell(&draw::approval(&shown, session.look(&program)));
+            }
             let verdict = match (self.yes, self.no) {
                 (true, _) => Some(true),
                 (_, true) => Some(false),
-                _ if std::io::stdin().is_terminal() && !quiet => {
+                _ if is_asked => {
                     // Whoever leaves at the question finds everything here.
                     folder.keep = true;
-                    approval::answer("Let exactly this leave?")?
+                    approval::question(&shown, &program)?
                 }
                 _ => None,
             };
@@ -106,11 +114,12 @@ impl Demo {
         if quiet {
             session.answer(&ran, |_| String::new())?;
         } else if ran.status != Status::Waiting {
-            print(&draw::ran(&ran, &program))?;
+            print(&draw::ran(&ran, session.look(&program)))?;
             for sent in host.sent(user)? {
                 let message = SentMessage::of(&sent);
                 print(&format!("\nThis has left, as {}:\n\n", message.message_id))?;
-                print(&draw::block(&String::from_utf8_lossy(&sent.bytes).replace("\r\n", "\n")))?;
+                let bytes = String::from_utf8_lossy(&sent.bytes).replace("\r\n", "\n");
+                print(&draw::block(&bytes, Screen::here().columns()))?;
             }
         }
         Ok(Exit::of(&ran))

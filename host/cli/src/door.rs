@@ -57,8 +57,13 @@ impl Here {
         Ok(IntentShown::of(view, self.host.journal(self.owner(), &view.intent.id)?))
     }
 
-    fn changed(&self, id: &str, head: Digest) -> Result<Changed> {
+    fn approval(&self, id: &str) -> Result<Approval> {
         let approval = Approval::of(&self.host.approval(self.owner(), id)?);
+        Ok(approval.answering(Some(self.host.answered(self.owner(), id)?)))
+    }
+
+    fn changed(&self, id: &str, head: Digest) -> Result<Changed> {
+        let approval = self.approval(id)?;
         Ok(Changed { approval, audit_head: head.to_string() })
     }
 }
@@ -245,7 +250,7 @@ impl Door {
 
     pub async fn approval(&self, id: &str) -> Result<Approval> {
         match self {
-            Folder(here) => Ok(Approval::of(&here.host.approval(here.owner(), id)?)),
+            Folder(here) => here.approval(id),
             Server(server) => server.get(&["approvals", id]).answer().await,
         }
     }

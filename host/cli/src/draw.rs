@@ -1,18 +1,63 @@
 //! How things look to people. Every foreign string passes `printable`.
+//!
+//! A line that begins in the first column is the host's, and holds nothing foreign. Foreign text stands behind a mark of the host's, and
+//! is broken here, for the width of the screen, rather than by the terminal, which would start the rest of a line where our own begin.
 
 use super::output::{Approval, Ran};
+use super::screen::columns_of;
 use countersign::approval::body::{self, MARK_CLOSE, MARK_OPEN, Rendered};
 use countersign::approval::notices::Weight;
-use countersign::approval::{Action, decision::State};
+use countersign::approval::{Action, Binding, decision::State};
 use countersign::intent::Status;
 use countersign::people::Role;
-use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, clings, line, printable, short};
+use countersign::printable::{clings, line, printable, short};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// The message that would leave, what the agent says of it, and what to know before deciding.
-pub fn approval(approval: &Approval) -> String {
-    let mut out = String::new();
+/// How something is drawn.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// In which column lines are broken.
+    pub columns: usize,
+    /// What commands begin with.
+    pub program: &'a str,
+    /// Whether all of what an agent says is shown, or only how it begins.
+    pub words: Words,
+}
+
+/// How much of an agent's own words is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// A few lines, however much it says.
+    Few,
+    /// Everything.
+    All,
+}
+
+/// How many lines of an agent's title and of its description are shown, however wide the screen.
+const TITLE_ROWS: usize = 2;
+const DESCRIPTION_ROWS: usize = 3;
+
+/// An approval, from top to bottom as it is read: what the agent says, the message that would leave, what to know before deciding,
+/// and, as long as somebody can decide, the message once more in a few lines.
+pub fn approval(approval: &Approval, look: Look<'_>) -> String {
+    whole(approval, look) + &gist(approval, look.columns)
+}
+
+/// The question about an approval, and what stands right above it: the message in a few lines, to be seen with the question however
+/// long the message is.
+pub fn question(approval: &Approval, columns: usize) -> (String, &'static str) {
+    let question = match approval.binding {
+        Binding::Exact | Binding::Declared => "Let exactly this leave?",
+        Binding::Hold => "Let the run go on? You are asked again before a message leaves.",
+        Binding::Question => "Answer yes? Nothing leaves by it.",
+    };
+    (gist(approval, columns), question)
+}
+
+/// All of an approval but the few lines at its end.
+pub fn whole(approval: &Approval, look: Look<'_>) -> String {
+    let mut out = words(approval, look);
     if let Some(action) = &approval.action {
         let tense = match (approval.state, approval.used) {
             (State::Pending, _) => "that would leave",
@@ -20,29 +65,97 @@ pub fn approval(approval: &Approval) -> String {
             (State::Approved, false) => "that may leave",
             _ => "that did not leave",
         };
-        let _ = writeln!(out, "The message {tense}:\n");
-        out += &message(action);
-        out.push('\n');
+        let _ = writeln!(out, "\nThe message {tense}:\n");
+        out += &message(action, look.columns);
     }
+    out += &answered(approval, look.columns);
+    out.push('\n');
     let (matter, usual): (Vec<_>, Vec<_>) =
         approval.flags.iter().partition(|notice| notice.weight == Weight::Matters);
     for notice in matter {
-        out += &marked("!", &notice.text);
+        out += &marked("!", &notice.text, look.columns);
     }
     // What is so of most messages is told in one breath, so that nobody learns to pass over the others.
     if !usual.is_empty() {
         let texts: Vec<_> = usual.iter().map(|notice| notice.text.as_str()).collect();
-        out += &marked("also:", &texts.join(" "));
+        out += &marked("also:", &texts.join(" "), look.columns);
     }
     if !approval.flags.is_empty() {
         out.push('\n');
     }
+    out + &particulars(approval, look.columns)
+}
+
+/// What an agent says of its own accord. Its spaces and line breaks are its own layout, and with them it could draw fields and
+/// buttons: of each run of them one space is left.
+fn words(approval: &Approval, look: Look<'_>) -> String {
     let says = &approval.agent_says;
-    let _ = writeln!(out, "The agent {} says, in its own words:\n", line(&approval.agent));
-    out += &block(&short(&says.title, TITLE_CHARS_MAX));
-    if !says.description.is_empty() {
-        out += &block(&short(&says.description, DESCRIPTION_CHARS_MAX));
+    let mut out = "The agent says, in its own words, which decide nothing:\n\n".to_owned();
+    let rows_of = |text: &str| rows("  ~ ", "  ~ ", &line(&unspaced(text)), look.columns);
+    if look.words == Words::All {
+        out += &rows_of(&says.title);
+        out += &says.description.split('\n').map(rows_of).collect::<String>();
+        let details = serde_json::to_string_pretty(&says.details).unwrap_or_default();
+        out += &details.split('\n').map(rows_of).collect::<String>();
+        return out;
     }
+    let mut left_out = if says.details.is_empty() {
+        0
+    } else {
+        serde_json::to_string(&says.details).unwrap_or_default().chars().count()
+    };
+    for (text, rows_max) in [(&says.title, TITLE_ROWS), (&says.description, DESCRIPTION_ROWS)] {
+        let drawn = rows_of(text);
+        for (at, row) in drawn.lines().enumerate() {
+            match at < rows_max && !(at == 0 && text.is_empty()) {
+                true => out = out + row + "\n",
+                false => left_out += row.chars().skip(4).count(),
+            }
+        }
+    }
+    if left_out > 0 {
+        let (program, id) = (look.program, line(&approval.id));
+        let _ =
+            writeln!(out, "\n{left_out} characters more of it: {program} approval show {id} --agent-words");
+    }
+    out
+}
+
+/// `text` with one space in place of each run of spaces, tabs and line breaks of any kind, and none at its ends.
+fn unspaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How many lines of each message that is answered are shown.
+const ANSWERED_ROWS: usize = 6;
+
+/// What the message answers, each with how it begins.
+fn answered(approval: &Approval, columns: usize) -> String {
+    let Some(answered) = &approval.answered else { return String::new() };
+    if answered.withheld {
+        return "\nWhat it answers is withheld: only its user may read that mailbox.\n".into();
+    }
+    let mut out = String::new();
+    for mail in &answered.messages {
+        let _ = writeln!(out, "\nBefore this, its run has read:\n");
+        for (name, value) in [("From", &mail.from), ("At", &mail.at), ("Subject", &mail.subject)] {
+            out += &rows(&format!("  < {name:<8} "), "  < ", &line(value), columns);
+        }
+        let body = printable(&mail.body).replace('\t', "    ");
+        let drawn: String = body.split('\n').map(|text| rows("  < ", "  < ", text, columns)).collect();
+        let all = drawn.lines().count();
+        for row in drawn.lines().take(ANSWERED_ROWS) {
+            out = out + row + "\n";
+        }
+        if all > ANSWERED_ROWS || mail.goes_on {
+            out += "It goes on; --json shows more of it.\n";
+        }
+    }
+    out
+}
+
+fn particulars(approval: &Approval, columns: usize) -> String {
+    let mut out = field("Agent", &approval.agent, columns);
     let _ = writeln!(out, "\nApproval {}, asked {}", line(&approval.id), line(&approval.asked));
     if approval.state == State::Pending {
         let _ = writeln!(out, "Open     until {}", line(&approval.expires));
@@ -50,13 +163,15 @@ pub fn approval(approval: &Approval) -> String {
     let _ = writeln!(out, "Digest   {}", line(&approval.digest));
     match &approval.decided {
         Some(decided) => {
-            let (verdict, by, at) = (line(&decided.verdict), line(&decided.by), line(&decided.at));
-            let _ = writeln!(out, "Decided  {verdict} by {by} at {at}");
-            if let Some(note) = &decided.note {
-                let _ = writeln!(out, "Note     {}", line(note));
-            }
+            let (verdict, at) = (line(&decided.verdict), line(&decided.at));
+            let _ = writeln!(out, "Decided  {verdict} at {at}\n");
+            out += &field("By", &decided.who, columns);
             if !matches!(approval.state, State::Approved | State::Declined) {
                 let _ = writeln!(out, "State    {} since", approval.state.name());
+            }
+            if let Some(note) = &decided.note {
+                out.push('\n');
+                out += &field("Note", note, columns);
             }
         }
         None => {
@@ -66,81 +181,99 @@ pub fn approval(approval: &Approval) -> String {
     out
 }
 
+/// The message in a few lines, while it can be decided: nothing where there is none.
+fn gist(approval: &Approval, columns: usize) -> String {
+    let Some(gist) = approval.gist().filter(|_| approval.state == State::Pending) else {
+        return String::new();
+    };
+    let mut out = "\nIn short, this would leave:\n\n".to_owned();
+    for (name, address) in &gist.recipients {
+        out += &field(name, address, columns);
+    }
+    if let Some(others) = gist.others() {
+        out += &field("and to", &others, columns);
+    }
+    out += &field("Subject", &gist.subject, columns);
+    out += &field("Body", &gist.length(), columns);
+    out.push('\n');
+    out
+}
+
 /// A message, drawn from its action alone: of HTML its tree, and where its links lead. What mixes directions is drawn in every order.
-pub fn message(action: &Action) -> String {
-    let mut out = field("From", &action.from);
+pub fn message(action: &Action, columns: usize) -> String {
+    let mut out = field("From", &action.from, columns);
     for (name, list) in [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)] {
         if !list.is_empty() {
-            out += &field(name, &list.join(", "));
+            out += &field(name, &list.join(", "), columns);
         }
     }
-    out += &field("Subject", &body::line(&action.subject));
+    out += &field("Subject", &body::line(&action.subject), columns);
     out.push('\n');
     let Rendered { drawn, links, .. } = Rendered::of(action);
-    out += &block(&drawn);
+    out += &block(&drawn, columns);
     if !links.is_empty() {
         out.push('\n');
     }
     for (number, link) in links.iter().enumerate() {
-        out += &field(&format!("Link {MARK_OPEN}{}{MARK_CLOSE}", number + 1), &link.href);
+        out += &field(&format!("Link {MARK_OPEN}{}{MARK_CLOSE}", number + 1), &link.href, columns);
     }
     out
 }
 
 /// How much of a message of the host, which may quote an agent, is shown.
 const MESSAGE_CHARS: usize = 300;
-/// Where lines of foreign text are broken, marks included: no terminal in use is narrower.
-const COLUMNS: usize = 80;
-/// How much of that the name of a field takes at most: a body has room for a few thousand links, `Link ⟦1234⟧`.
+/// How many columns the name of a field takes at most: a body has room for a few thousand links, `Link ⟦1234⟧`.
 const NAME_COLUMNS: usize = 12;
 
-/// Foreign text as a block whose every line is marked, so that none can pass for ours. Long lines are broken here rather than
-/// by the terminal, which would start the rest of them where our own words start.
-pub fn block(text: &str) -> String {
-    blocked(text, COLUMNS)
-}
-
-fn blocked(text: &str, columns: usize) -> String {
+/// Foreign text as a block whose every line is marked, so that none can pass for ours.
+pub fn block(text: &str, columns: usize) -> String {
     let text = printable(text).replace('\t', "    ");
-    text.split('\n').map(|text| rows("|", text, columns)).collect()
+    text.split('\n').map(|text| rows("  | ", "  + ", text, columns)).collect()
 }
 
 /// Foreign text on one line behind a mark of ours, broken like a block.
-fn marked(mark: &str, text: &str) -> String {
-    rows(mark, &line(text), COLUMNS)
+fn marked(mark: &str, text: &str, columns: usize) -> String {
+    rows(&format!("  {mark} "), "  + ", &line(text), columns)
 }
 
-/// One line of text that can be printed, on as many rows as it needs. A word that does not fit begins the next one.
-fn rows(mark: &str, text: &str, columns: usize) -> String {
-    let mut out = format!("  {mark} ");
-    let mut column = out.len();
+/// One line of text that can be printed, on as many rows as it needs, the first behind `first` and the others behind `next`. A word
+/// that does not fit begins the next one. What clings to a letter stays with it.
+fn rows(first: &str, next: &str, text: &str, columns: usize) -> String {
+    let mut out = first.to_owned();
+    let mut column = first.len();
+    let torn = format!("\n{next}");
     // Where a word begins in this row, and in which column.
     let mut word = None;
-    for c in text.chars() {
-        let wide = columns_of(c);
-        if column + wide > columns && !clings(c) {
-            let (at, begins) = word.take().unwrap_or((out.len(), column));
-            out.insert_str(at, "\n  + ");
-            column = 4 + column - begins;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let mut wide = columns_of(letter);
+        let begins = out.len();
+        out.push(letter);
+        while let Some(clinging) = letters.next_if(|c| clings(*c)) {
+            wide += columns_of(clinging);
+            out.push(clinging);
         }
-        out.push(c);
+        if column + wide > columns {
+            let (at, before) = word.take().unwrap_or((begins, column));
+            out.insert_str(at, &torn);
+            column = next.len() + column - before;
+            // Moved down, a word that began early in its row may still be too long by this letter.
+            if column + wide > columns {
+                out.insert_str(begins + torn.len(), &torn);
+                column = next.len();
+            }
+        }
         column += wide;
-        if c == ' ' {
+        if letter == ' ' {
             word = Some((out.len(), column));
         }
     }
     out + "\n"
 }
 
-/// At most how many columns of a terminal a character takes. From the Hangul letters on many take two, and terminals do not agree
-/// which; a row that is too short deceives nobody.
-fn columns_of(c: char) -> usize {
-    if c < '\u{1100}' { 1 } else { 2 }
-}
-
 /// A field of a message: its name, and its value broken like a block.
-fn field(name: &str, value: &str) -> String {
-    let block = blocked(value, COLUMNS - NAME_COLUMNS);
+fn field(name: &str, value: &str, columns: usize) -> String {
+    let block = block(value, columns - NAME_COLUMNS);
     let mut lines = block.lines().map(|line| &line[2..]);
     let mut out = format!("  {name:<8} {}\n", lines.next().unwrap_or_default());
     for line in lines {
@@ -149,14 +282,15 @@ fn field(name: &str, value: &str) -> String {
     out
 }
 
-/// How a run stands, and what to do next. Commands begin with `program`.
-pub fn ran(ran: &Ran, program: &str) -> String {
+/// How a run stands, and what to do next.
+pub fn ran(ran: &Ran, look: Look<'_>) -> String {
+    let program = look.program;
     let mut out = String::new();
     let intent = line(&ran.intent);
     match ran.status {
         Status::Waiting => {
             if let Some(asked) = &ran.approval {
-                out += &approval(asked);
+                out += &approval(asked, look);
                 let (id, digest) = (line(&asked.id), line(&asked.digest));
                 let _ = writeln!(out, "\nIntent {intent} waits for a decision:\n");
                 let _ = writeln!(out, "  {program} approval approve {id} --digest {digest}");
@@ -168,15 +302,15 @@ pub fn ran(ran: &Ran, program: &str) -> String {
             let _ = writeln!(out, "  {program} intent resume {intent}");
         }
         Status::Done => match &ran.card {
-            Some(shown) => out += &card(shown),
+            Some(shown) => out += &card(shown, look.columns),
             None => out += "Done.\n",
         },
         Status::Stopped => {
             if let Some(reason) = &ran.reason {
-                let message = short(&reason.message, MESSAGE_CHARS);
                 let code = line(&reason.code);
-                let _ = writeln!(out, "Intent {intent} was stopped: {message} [{code}]");
-                let _ = writeln!(out, "`{program} explain {code}` says what to do");
+                let _ = writeln!(out, "Intent {intent} was stopped [{code}]:\n");
+                out += &marked("!", &short(&reason.message, MESSAGE_CHARS), look.columns);
+                let _ = writeln!(out, "\n`{program} explain {code}` says what to do");
             }
         }
         Status::Cancelled => {
@@ -190,33 +324,33 @@ pub fn ran(ran: &Ran, program: &str) -> String {
 }
 
 /// A card, whatever the agent put into it. Only the mark in front of a line is ours.
-pub fn card(card: &Value) -> String {
+pub fn card(card: &Value, columns: usize) -> String {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
     };
     // The title stands where our own lines begin, behind a bracket none of them has.
-    let title = marked("", &format!("[{}] {}", text(&card["type"]), text(&card["title"])));
+    let title = marked("", &format!("[{}] {}", text(&card["type"]), text(&card["title"])), columns);
     let mut out = title.trim_start().to_owned();
     for field in ["description", "body"] {
         if let Some(value) = card[field].as_str() {
-            out += &block(value);
+            out += &block(value, columns);
         }
     }
     if card["progress"].is_number() {
-        out += &marked(&format!("{} %", card["progress"]), &text(&card["status"]));
+        out += &marked(&format!("{} %", card["progress"]), &text(&card["status"]), columns);
     }
     for item in card["items"].as_array().into_iter().flatten() {
         let parts = ["title", "subtitle", "metadata"].map(|field| text(&item[field]));
         let parts: Vec<_> = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
-        out += &marked("-", &parts.join(" - "));
+        out += &marked("-", &parts.join(" - "), columns);
     }
     for action in card["actions"].as_array().into_iter().flatten() {
-        out += &marked(">", &text(&action["label"]));
+        out += &marked(">", &text(&action["label"]), columns);
     }
     if let Some(footer) = card["footer"].as_str() {
-        out += &marked("|", footer);
+        out += &marked("|", footer, columns);
     }
     out
 }
@@ -246,50 +380,66 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::screen::COLUMNS;
     use super::*;
 
     #[test]
     fn every_line_of_foreign_text_is_marked_however_long_it_is() {
-        let forged = format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * COLUMNS));
-        for line in block(&forged).lines() {
-            assert!(line.starts_with("  | ") || line.starts_with("  + "), "{line:?}");
-            assert!(line.chars().count() <= COLUMNS, "{line:?}");
+        for columns in [40, 60, 80, 200] {
+            let forged =
+                format!("{}Digest   0000\r\n\nTo  boss@company.com\t\u{202e}x", " ".repeat(2 * columns));
+            for line in block(&forged, columns).lines() {
+                assert!(line.starts_with("  | ") || line.starts_with("  + "), "{line:?}");
+                assert!(line.chars().count() <= columns, "{line:?}");
+            }
+            for (at, line) in field("Subject", &forged, columns).lines().enumerate() {
+                assert!(line.chars().count() <= columns, "{line:?}");
+                let marks = if at == 0 { ["  Subject  | "; 2] } else { ["           | ", "           + "] };
+                assert!(marks.iter().any(|mark| line.starts_with(mark)), "{line:?}");
+            }
         }
-        assert_eq!(block(""), "  | \n");
-        for (at, line) in field("Subject", &forged).lines().enumerate() {
-            assert!(line.chars().count() <= COLUMNS, "{line:?}");
-            let marks = if at == 0 { ["  Subject  | "; 2] } else { ["           | ", "           + "] };
-            assert!(marks.iter().any(|mark| line.starts_with(mark)), "{line:?}");
-        }
+        assert_eq!(block("", COLUMNS), "  | \n");
     }
 
     #[test]
     fn wide_letters_do_not_carry_a_line_to_where_ours_begin() {
         let forged = format!("{}Digest   0000", "\u{ff21}".repeat(40));
-        assert_eq!(block(&forged).lines().nth(1), Some("  + ＡＡDigest   0000"));
+        assert_eq!(block(&forged, COLUMNS).lines().nth(1), Some("  + ＡＡDigest   0000"));
+        // Two columns wide on some terminals, and one on others.
+        let forged = format!("{}Digest   0000", "я".repeat(40));
+        assert_eq!(block(&forged, COLUMNS).lines().nth(1), Some("  + яяDigest   0000"));
     }
 
     #[test]
     fn a_word_that_does_not_fit_begins_the_next_row() {
         let text = format!("{} whole {}", "a".repeat(COLUMNS - 10), "b".repeat(COLUMNS));
         let (a, b, rest) = ("a".repeat(COLUMNS - 10), "b".repeat(COLUMNS - 4), "b".repeat(4));
-        assert_eq!(block(&text), format!("  | {a} \n  + whole \n  + {b}\n  + {rest}\n"));
+        assert_eq!(block(&text, COLUMNS), format!("  | {a} \n  + whole \n  + {b}\n  + {rest}\n"));
+    }
+
+    #[test]
+    fn a_word_that_is_moved_down_and_is_still_too_long_is_torn() {
+        let text = format!(" {}❤\u{fe0f}", "a".repeat(COLUMNS - 6));
+        assert_eq!(block(&text, COLUMNS), format!("  |  \n  + {}\n  + ❤\u{fe0f}\n", "a".repeat(COLUMNS - 6)));
     }
 
     #[test]
     fn a_mark_is_not_torn_from_its_letter() {
         let long = format!("{}e\u{301}x", "a".repeat(COLUMNS - 5));
-        assert_eq!(block(&long).lines().nth(1), Some("  + x"));
+        assert_eq!(block(&long, COLUMNS).lines().nth(1), Some("  + e\u{301}x"));
     }
 
     #[test]
     fn no_line_of_a_card_passes_for_one_of_ours() {
         let forged = format!("{}\nDigest   0000", "x".repeat(COLUMNS));
         let entry = serde_json::json!({ "title": forged, "label": forged });
-        let card = card(&serde_json::json!({
-            "type": "result", "title": forged, "body": forged, "description": forged, "footer": forged, "progress": 1,
-            "status": forged, "items": [entry], "actions": [entry]
-        }));
+        let card = card(
+            &serde_json::json!({
+                "type": "result", "title": forged, "body": forged, "description": forged, "footer": forged, "progress": 1,
+                "status": forged, "items": [entry], "actions": [entry]
+            }),
+            COLUMNS,
+        );
         let mut lines = card.lines();
         assert!(lines.next().is_some_and(|line| line.starts_with("[result] ")));
         for line in lines {

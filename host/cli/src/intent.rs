@@ -2,6 +2,7 @@
 
 use super::door::Door;
 use super::output::{self, Exit, IntentRow, IntentShown, Ran};
+use super::screen::Screen;
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::decision::State;
@@ -140,9 +141,15 @@ pub async fn stay(door: &Door, mut ran: Ran) -> Result<Ran> {
 
 /// Prints how a run stands, and tells the operator how to grant what it was denied.
 pub async fn finish(session: &Session, door: &Door, ran: &Ran) -> Result<Exit> {
-    session.answer(ran, |ran| draw::ran(ran, &session.program()))?;
+    let program = session.program();
+    // Whoever is to decide sees what the message answers as well.
+    let asked = match &ran.approval {
+        Some(asked) if asked.answered.is_none() => Some(door.approval(&asked.id).await?),
+        asked => asked.clone(),
+    };
+    let shown = Ran { approval: asked, ..ran.clone() };
+    session.answer(&shown, |ran| draw::ran(ran, session.look(&program)))?;
     if matches!(ran.failed, Some(Failed::NotSent | Failed::Uncertain)) {
-        let program = session.program();
         let what = "a message of it has not been sent, or may not have been";
         say(&format!("warning: intent {} is done, but {what}: {program} outbox list", line(&ran.intent)));
     }
@@ -190,6 +197,7 @@ pub fn timeline(calls: &[output::Call], session: &Session) -> String {
 
 fn show(it: &IntentShown, session: &Session) -> String {
     let program = session.program();
+    let columns = Screen::here().columns();
     let mut out = String::new();
     let mut status = shown(it.status, it.failed).to_owned();
     if let Some(why) = it.failed {
@@ -227,7 +235,7 @@ fn show(it: &IntentShown, session: &Session) -> String {
                     _ if decided.verdict == "approve" => ", approved",
                     _ => ", declined",
                 };
-                let _ = writeln!(out, "{said} by {} at {}", line(&decided.by), line(&decided.at));
+                let _ = writeln!(out, "{said} by {} at {}", line(&decided.who), line(&decided.at));
                 if let Some(note) = &decided.note {
                     let _ = writeln!(out, "          note: {}", short(note, 200));
                 }
@@ -243,7 +251,7 @@ fn show(it: &IntentShown, session: &Session) -> String {
     }
     if let Some(card) = &it.card {
         out += "\n";
-        out += &draw::card(card);
+        out += &draw::card(card, columns);
     }
     if let Some(reason) = &it.reason {
         let _ = writeln!(out, "\nStopped   {} [{}]", line(&reason.message), line(&reason.code));
@@ -251,7 +259,7 @@ fn show(it: &IntentShown, session: &Session) -> String {
     }
     if !it.log.is_empty() {
         out += "\nLog\n";
-        out += &draw::block(it.log.trim_end());
+        out += &draw::block(it.log.trim_end(), columns);
     }
     out
 }

@@ -23,6 +23,7 @@ mod output;
 mod person;
 mod replay;
 mod run;
+mod screen;
 mod serve;
 mod test;
 mod token;
@@ -38,8 +39,10 @@ use countersign::people::{Owner, TENANT};
 use countersign::printable::{ascii, line, printable, shell};
 use countersign::refusals::{Code, Error, Problem, Result};
 use door::{Door, Here};
+use draw::{Look, Words};
 use etcetera::BaseStrategy as _;
 use output::Exit;
+use screen::Screen;
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -386,6 +389,11 @@ impl Session {
             }
         }
         program
+    }
+
+    /// How things are drawn on the terminal of this command, whose commands begin with `program`.
+    fn look<'a>(&self, program: &'a str) -> Look<'a> {
+        Look { columns: Screen::here().columns(), program, words: Words::Few }
     }
 
     /// A text of ours with the commands in it, `countersign …`, written so that they can be run as they stand.

@@ -1,6 +1,7 @@
 //! `countersign outbox`: signed messages on their way, and those of which nobody knows whether they have left.
 
 use super::output::{Exit, OutboxMessage};
+use super::screen::Screen;
 use super::{Session, draw};
 use clap::{Args, Subcommand};
 use countersign::approval::names::short_list;
@@ -117,7 +118,7 @@ fn show(message: &OutboxMessage, session: &Session) -> String {
         let _ = writeln!(out, "Refused    {}: {}", line(&rejected.address), short(&rejected.why, 200));
     }
     out.push('\n');
-    out += &draw::message(&message.action);
+    out += &draw::message(&message.action, Screen::here().columns());
     if message.state == State::Uncertain {
         let id = line(&message.id);
         let _ = writeln!(

@@ -1,6 +1,7 @@
 //! `countersign replay`: execute a recorded run once more, and say whether it still follows its record.
 
 use super::output::{Exit, Replayed};
+use super::screen::Screen;
 use super::{Session, agent, draw, intent};
 use clap::Args;
 use countersign::agent::Package;
@@ -69,7 +70,7 @@ fn show(it: &Replayed, session: &Session) -> String {
     };
     if !it.log.is_empty() {
         out += "\nLog\n";
-        out += &draw::block(it.log.trim_end());
+        out += &draw::block(it.log.trim_end(), Screen::here().columns());
     }
     out
 }

@@ -20,7 +20,8 @@ pub enum Token {
         /// For how many days it is good
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=365))]
         days: u32,
-        /// One of your roles; can be given more than once. Without it, all of them
+        /// One of your roles; can be given more than once. Without it, all of them but `approver`: with that one, the program signs
+        /// what leaves, as you
         #[arg(long = "role", value_name = "ROLE", value_parser = person::roles())]
         roles: Vec<Role>,
     },

@@ -116,7 +116,9 @@ impl Served {
     }
 
     fn tokens(&self, runtime: &Runtime) -> Vec<String> {
-        let make = |_| runtime.block_on(self.host.make_token(&self.person, "bench", None, 1));
+        let make = |_| {
+            runtime.block_on(self.host.make_token(&self.person, "bench", Some(self.person.roles.clone()), 1))
+        };
         (0..TOKENS).map(make).map(|made| made.unwrap().token.text()).collect()
     }
 

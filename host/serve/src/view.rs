@@ -2,7 +2,9 @@
 //! `--json`. The schemas in `host/cli/schemas/` are generated from these types.
 
 use countersign::approval::body::{Link, Rendered};
-use countersign::approval::notices::Notice;
+use countersign::approval::context::Received;
+use countersign::approval::gist::Gist;
+use countersign::approval::notices::{Flag, Notice};
 use countersign::approval::outbox::Resolution;
 use countersign::approval::outbox::{self, Rejected};
 use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
@@ -132,6 +134,39 @@ pub struct Approval {
     pub asked: String,
     pub expires: String,
     pub decided: Option<Decided>,
+    /// What of the mail its run has read it answers; left out in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Answered>,
+}
+
+/// What a message answers: of the mail its run has read, the latest messages from those it would go to.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Answered {
+    /// Whether it is not told, because whoever asks may not read that mailbox.
+    pub withheld: bool,
+    /// The latest first, at most three. Foreign.
+    pub messages: Vec<Read>,
+}
+
+/// A message as a run has read it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Read {
+    pub id: String,
+    /// The address it says it is from.
+    pub from: String,
+    pub at: String,
+    pub subject: String,
+    /// How its body begins, at most 2,000 characters.
+    pub body: String,
+    /// Whether the body goes on.
+    pub goes_on: bool,
+}
+
+impl From<Received> for Read {
+    fn from(it: Received) -> Read {
+        Read { id: it.id, from: it.from, at: it.at, subject: it.subject, body: it.body, goes_on: it.goes_on }
+    }
 }
 
 /// A decision.
@@ -140,8 +175,11 @@ pub struct Decided {
     /// `approve` or `decline`.
     pub verdict: String,
     pub at: String,
-    /// User of the operating system.
+    /// Who, and through what, as it is recorded: a user of the operating system at a shell; `NAME/browser`; `NAME/tok_…`, a program.
     pub by: String,
+    /// The same in words: `a program with anna's token "nightly" (tok_…)`. Foreign.
+    #[serde(default)]
+    pub who: String,
     pub note: Option<String>,
 }
 
@@ -175,9 +213,28 @@ impl Approval {
                 },
                 at: rfc3339(decided.at_ms),
                 by: decided.by.clone(),
+                who: stored.decided_by().unwrap_or_default(),
                 note: decided.note.clone(),
             }),
+            answered: None,
         }
+    }
+
+    /// The same, with what it answers; `None` is withheld from whoever asks.
+    pub fn answering(self, received: Option<Vec<Received>>) -> Approval {
+        let withheld = received.is_none();
+        let messages = received.unwrap_or_default().into_iter().map(Read::from).collect();
+        Approval { answered: Some(Answered { withheld, messages }), ..self }
+    }
+
+    /// The message in a few lines, if there is one.
+    pub fn gist(&self) -> Option<Gist> {
+        let strangers = self.flags.iter().filter(|notice| notice.flag == Flag::FirstTimeRecipient);
+        let strangers: Vec<_> = strangers.flat_map(|notice| &notice.values).collect();
+        // Of a very long address a notice has a part.
+        Some(Gist::of(self.action.as_ref()?, &|address| {
+            strangers.iter().any(|it| address.contains(it.as_str()))
+        }))
     }
 }
 
@@ -961,7 +1018,7 @@ pub struct SetRoles {
 pub struct MakeToken {
     /// What it is for, 1 to 64 characters.
     pub label: String,
-    /// Some of one's own roles; all of them where none are named.
+    /// Some of one's own roles; where none are named, all of them but `approver`: a program signs only where that is said.
     #[serde(default)]
     pub roles: Option<Vec<Role>>,
     /// For how many days it is good, 1 to 365.

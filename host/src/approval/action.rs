@@ -5,8 +5,6 @@ use crate::authority::Capability;
 use crate::digest::{Digest, Encoder};
 use serde::{Deserialize, Serialize};
 
-/// Begins the encoding without intent, run and agent bytes.
-const CONTENT_DOMAIN: &str = "countersign/content/v1";
 
 /// How a body is meant to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -138,14 +136,6 @@ impl Action {
     /// What an approval is bound to: every field.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.encode())
-    }
-
-    /// Names the content alone, so that asking again by another intent or another build is recognised.
-    pub fn content_digest(&self) -> Digest {
-        let mut out = Encoder::new(CONTENT_DOMAIN);
-        out.text(&self.tenant).text(&self.user);
-        self.encode_content(&mut out);
-        Digest::of(&out.0)
     }
 
     /// The canonical bytes. Every field carries its length, so no two actions share an encoding.

@@ -9,7 +9,10 @@
 pub mod action;
 pub mod binding;
 pub mod body;
+pub mod context;
 pub mod decision;
+pub mod four_eyes;
+pub mod gist;
 pub mod letter;
 pub mod link;
 pub mod linked;
@@ -17,6 +20,7 @@ pub mod names;
 pub mod notices;
 pub mod outbox;
 pub mod policy;
+pub mod repeats;
 pub mod words;
 
 pub use crate::address;

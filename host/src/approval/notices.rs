@@ -7,9 +7,11 @@ use super::body::{self, Link, Rendered, direction};
 use super::link::{Leads, leads};
 use super::linked::{self, FOUND_MAX};
 use super::names::{Familiar, domain, end_of, reads_latin, registrable, short_name, unicode};
+use super::repeats::{Earlier, Fate};
 use super::{Action, Approval, Binding, BodyKind, address};
 use crate::clock::{Millis, rfc3339};
-use crate::printable::{hidden, is_blank, short};
+use crate::people::Actor;
+use crate::printable::{hidden, is_blank, line, short};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -66,6 +68,12 @@ pub enum Flag {
     Restored,
     /// It was asked by an earlier version, and its body has no one drawing: it cannot be approved.
     AskAgain,
+    /// A message that looks the same was declined before.
+    DeclinedBefore,
+    /// A message that looks the same was signed before, and has left or may have.
+    SentBefore,
+    /// A message that looks the same was signed before, and is still on its way.
+    OnItsWay,
     /// No message is known, and a yes lets none leave.
     Question,
     /// No message is known yet; it will be asked about.
@@ -175,6 +183,34 @@ impl Notice {
             rfc3339(taken_ms)
         );
         Notice::plain(Flag::Restored, text)
+    }
+
+    /// What became of a message before that looks the same.
+    pub fn earlier(earlier: &Earlier) -> Notice {
+        let at = rfc3339(earlier.at_ms);
+        let (flag, text) = match &earlier.fate {
+            Fate::Declined(by) => {
+                let who = line(&Actor::read(by).told(None));
+                (Flag::DeclinedBefore, format!("The same message was declined at {at}, by {who}."))
+            }
+            Fate::OnItsWay => (
+                Flag::OnItsWay,
+                format!(
+                    "The same message was signed at {at} and is still on its way: signed again, it leaves twice."
+                ),
+            ),
+            Fate::Left => (
+                Flag::SentBefore,
+                format!(
+                    "The same message was signed before and left at {at}: signed again, it leaves twice."
+                ),
+            ),
+            Fate::Uncertain => (
+                Flag::SentBefore,
+                format!("The same message was signed at {at} and may have left: nobody knows."),
+            ),
+        };
+        Notice { values: vec![earlier.approval.clone()], ..Notice::plain(flag, text) }
     }
 
     fn plain(flag: Flag, text: impl Into<String>) -> Notice {

@@ -1,6 +1,7 @@
 //! What the operator allows, beside what agents are granted and people sign. Pure.
 
 use super::body::{Rendered, direction};
+use super::four_eyes::FourEyes;
 use super::{Action, Binding, BodyKind};
 use crate::address::{self, Fault};
 use crate::authority::Pattern;
@@ -34,6 +35,9 @@ pub struct Policy {
     pub recipients: Option<Vec<Pattern>>,
     /// How long an approval may stay undecided, and then unused.
     pub pending_ms: Millis,
+    /// Where a second person signs. Judged when a person decides, and only then: what has been decided stays so.
+    #[serde(default, skip_serializing_if = "FourEyes::is_off")]
+    pub four_eyes: FourEyes,
 }
 
 /// A policy as it lies on disk.
@@ -45,17 +49,28 @@ struct Written {
     mixed_directions: Option<bool>,
     recipients: Option<Vec<Pattern>>,
     pending_ms: Millis,
+    #[serde(default)]
+    four_eyes: FourEyes,
 }
 
 impl From<Written> for Policy {
-    fn from(Written { hold, html, mixed_directions, recipients, pending_ms }: Written) -> Policy {
-        Policy { hold, html, mixed_directions: mixed_directions.unwrap_or(html), recipients, pending_ms }
+    fn from(written: Written) -> Policy {
+        let Written { hold, html, mixed_directions, recipients, pending_ms, four_eyes } = written;
+        let mixed_directions = mixed_directions.unwrap_or(html);
+        Policy { hold, html, mixed_directions, recipients, pending_ms, four_eyes }
     }
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { hold: true, html: true, mixed_directions: true, recipients: None, pending_ms: PENDING_MS }
+        Policy {
+            hold: true,
+            html: true,
+            mixed_directions: true,
+            recipients: None,
+            pending_ms: PENDING_MS,
+            four_eyes: FourEyes::default(),
+        }
     }
 }
 
@@ -103,7 +118,7 @@ impl Policy {
         }
     }
 
-    /// Whether this policy forbids anything that `before` allowed.
+    /// Whether this policy forbids any message that `before` allowed to leave.
     pub fn is_stricter_than(&self, before: &Policy) -> bool {
         let fewer_recipients = match (&self.recipients, &before.recipients) {
             (None, _) => false,
@@ -188,6 +203,7 @@ mod tests {
                     mixed_directions: bits & 8 == 8,
                     recipients: recipients.clone(),
                     pending_ms: if bits & 4 == 4 { PENDING_MS } else { HOUR_MS },
+                    four_eyes: FourEyes::default(),
                 });
             }
         }
@@ -336,6 +352,7 @@ mod tests {
                 mixed_directions,
                 recipients,
                 pending_ms,
+                ..Policy::default()
             },
         )
     }
@@ -361,6 +378,7 @@ mod tests {
                         _ => None,
                     },
                     pending_ms: before.pending_ms.max(other.pending_ms),
+                    four_eyes: FourEyes::default(),
                 },
             };
             prop_assert!(!loosen || keeps(&now, &before));

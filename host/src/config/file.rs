@@ -17,6 +17,8 @@ pub const KEYS: &[&str] = &[
     "approval.mixed_directions",
     "approval.hold",
     "approval.pending_hours",
+    "approval.four_eyes",
+    "approval.four_eyes_for",
     "users.NAME.address",
     "users.NAME.send.by",
     "users.NAME.send.host",

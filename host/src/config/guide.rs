@@ -22,6 +22,7 @@ fn rows() -> Vec<Row> {
     let hours = |ms: i64| ms / HOUR_MS;
     let serve = Serve::default();
     let (send, notify) = (SEND_SECONDS, Config::default().notify.timeout.as_secs());
+    let either = |is_on: bool| if is_on { "`true`" } else { "`false`" };
     let only = |allowed: bool| if allowed { "`true`" } else { "`false`, and cannot be `true`" };
     vec![
         row("cache", ["the folder compiled agents are cached in", "the platform's, `~/.cache/countersign`"]),
@@ -63,6 +64,25 @@ fn rows() -> Vec<Row> {
                 "how long an approval may stay undecided, and then unused",
                 &format!("{}, from 1 to {}", hours(free.pending_ms), hours(PENDING_MS_MAX)),
                 &format!("{}, from 1 to {}", hours(strict.pending_ms), hours(STRICT_PENDING_MS_MAX)),
+            ],
+        ),
+        row(
+            "approval.four_eyes",
+            [
+                "whether a second person signs: whoever gave the intent to the agent, and whoever the message leaves for, does not",
+                either(free.four_eyes.everybody),
+                either(strict.four_eyes.everybody),
+            ],
+        ),
+        row(
+            "approval.four_eyes_for",
+            [
+                &format!(
+                    "the same for some: `\"tenant:NAME\"`, `\"agent:ID\"`, `\"account:ADDRESS\"`, at most {}",
+                    thousands(FOUR_EYES_FOR_MAX as u64)
+                ),
+                "nobody",
+                "nobody",
             ],
         ),
         row("users.NAME.address", ["the account their mail leaves from", "must be written"]),

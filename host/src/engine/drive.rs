@@ -3,11 +3,12 @@
 use super::run::{End, Outcome, Segment};
 use super::{Compiled, Engine};
 use crate::approval::binding::{Found, bind, question_digest};
+use crate::approval::repeats::Repeat;
 use crate::approval::{
     Action, Approval, Binding, PENDING_PER_AGENT_MAX, Policy, REPEATS_MAX, Verdict, Words, decision::State,
 };
 use crate::authority::{Authority, Call};
-use crate::clock::{Clock, Millis};
+use crate::clock::{Clock, Millis, rfc3339};
 use crate::intent::{Intent, Reason, Status};
 use crate::journal::{
     Answer, Ask, Change, Commit, Committed, Crowd, Entry, Ledger, Mode, NewApproval, Record, Stop,
@@ -385,12 +386,18 @@ impl Drive<'_> {
         let (limit, what, until_ms) = match crowd {
             // By then each of them will have been decided, or have expired.
             Crowd::Pending => {
-                (PENDING_PER_AGENT_MAX, "of this agent are pending", now + self.policy.1.pending_ms)
+                let until_ms = now + self.policy.1.pending_ms;
+                (PENDING_PER_AGENT_MAX, "of this agent are pending".into(), until_ms)
             }
-            Crowd::Repeated { until_ms } => (REPEATS_MAX, "for the same message without a yes", until_ms),
-            Crowd::Declined { until_ms } => (1, "for the same message, which the user declined", until_ms),
+            Crowd::Again(Repeat::TooOften { until_ms }) => {
+                (REPEATS_MAX, "for the same message without a yes".into(), until_ms)
+            }
+            Crowd::Again(Repeat::Declined { at_ms, until_ms }) => {
+                let what = format!("for the same message, which the user declined at {}", rfc3339(at_ms));
+                (1, what, until_ms)
+            }
         };
-        too_many(limit as usize, what, Some(until_ms - now))
+        too_many(limit as usize, &what, Some(until_ms - now))
     }
 
     fn withdraw(&mut self, approval: &str) {

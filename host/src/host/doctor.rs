@@ -92,6 +92,7 @@ pub fn examine(
     if let (Ok(config), Some(examined)) = (config, &examined) {
         names(&mut found, config, examined);
         kept(&mut found, config, examined);
+        signers(&mut found, config, examined);
     }
     time(&mut found, clock, examined.as_ref().and_then(|examined| examined.latest_ms));
     limits(&mut found, data);
@@ -251,6 +252,32 @@ fn kept(found: &mut Findings, config: &Config, examined: &Examined) {
     if !kept.is_empty() {
         let text = format!("what these people sign is kept here, not sent: {}", listed(&kept));
         found.warn("mail", text, "say how their mail leaves: `[users.NAME.send]` in the configuration");
+    }
+}
+
+/// Who signs: programs, and where a second person has to and there is none.
+fn signers(found: &mut Findings, config: &Config, examined: &Examined) {
+    let tokens: Vec<_> = examined
+        .signing
+        .iter()
+        .map(|(name, label)| format!("\"{}\" of {}", line(label), line(name)))
+        .collect();
+    if !tokens.is_empty() {
+        let text = format!("programs can sign with these tokens: {}", listed(&tokens));
+        let cure = "if a program needs to ask only, revoke its token and make one without the role approver";
+        found.warn("tokens", text, cure);
+    }
+    for (tenant, approvers) in &examined.approvers {
+        if config.policy.four_eyes.may_hold(tenant)
+            && let [alone] = &approvers[..]
+        {
+            let (alone, tenant) = (line(alone), line(tenant));
+            let text = format!(
+                "a second person signs, and in tenant {tenant} only {alone} can: nobody signs what {alone} asks for"
+            );
+            let cure = "invite another approver: `countersign person invite NAME --role approver`";
+            found.warn("four eyes", text, cure);
+        }
     }
 }
 

@@ -334,7 +334,8 @@ impl Host {
 
     // Tokens
 
-    /// Makes a token for whoever asks, good for `days` and for `roles`; for all they have here, where none are named.
+    /// Makes a token for whoever asks, good for `days` and for `roles`; where none are named, for all they have here but the one that
+    /// signs: a program decides what leaves only where that was said.
     ///
     /// # Errors
     ///
@@ -347,7 +348,8 @@ impl Host {
         days: u32,
     ) -> Result<TokenMade> {
         let now = self.clock().now();
-        let roles = roles.unwrap_or_else(|| person.roles.clone());
+        let unnamed = || person.roles.iter().copied().filter(|role| *role != Role::Approver).collect();
+        let roles = roles.unwrap_or_else(unnamed);
         let mut expires_ms = order(label, &roles, &givable(&person.roles), days, now)?;
         // Made through a token, it ends with that one: what leaks for a day must not become good for a year.
         let own = Scope { tenant: &person.tenant, user: Some(&person.name) };

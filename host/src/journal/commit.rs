@@ -1,6 +1,7 @@
 //! What becomes durable together.
 
 use super::Entry;
+use crate::approval::repeats::Repeat;
 use crate::approval::{Action, Binding, Words};
 use crate::clock::Millis;
 use crate::digest::Digest;
@@ -140,16 +141,8 @@ pub enum Committed {
 pub enum Crowd {
     /// Too many approvals of this agent are pending.
     Pending,
-    /// The same message has been asked about too often without a yes.
-    Repeated {
-        /// When there is room again.
-        until_ms: Millis,
-    },
-    /// The same message has just been declined.
-    Declined {
-        /// Until when it counts.
-        until_ms: Millis,
-    },
+    /// They have been asked about the same message.
+    Again(Repeat),
 }
 
 /// Where commits go. The store is the one that keeps them.

@@ -225,7 +225,77 @@ pub fn in_full(tenant: &str, name: &str) -> String {
     if tenant == TENANT { name.to_owned() } else { format!("{tenant}/{name}") }
 }
 
-/// Who it was, of a record of who and through what.
-pub fn who(by: &str) -> &str {
-    by.split('/').next().unwrap_or(by)
+/// Who did something, and through what, as records have it: a name alone is that of a user of the operating system, at a shell; behind a
+/// slash stands what a person at a server showed. No name has a slash. The one place that reads what [`Person::by`] writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Their name.
+    pub person: String,
+    /// Through what.
+    pub through: Through,
+}
+
+/// Through what somebody did something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// The command line, on the folder itself.
+    Shell,
+    /// A page they were signed in to.
+    Browser,
+    /// A program that showed their token, of this id.
+    Token(String),
+    /// Something this host does not know, as written.
+    Other(String),
+}
+
+impl Actor {
+    /// Reads a record. Any text is one: whatever is not known stands as it was written.
+    pub fn read(by: &str) -> Actor {
+        let (person, through) = match by.split_once('/') {
+            None => (by, Through::Shell),
+            Some((person, "browser")) => (person, Through::Browser),
+            Some((person, token)) if token.starts_with("tok_") => (person, Through::Token(token.into())),
+            Some((person, other)) => (person, Through::Other(other.into())),
+        };
+        Actor { person: person.into(), through }
+    }
+
+    /// Who it was, in words. `label` is what their token is called, as long as it is there. Foreign: it says names and labels.
+    pub fn told(&self, label: Option<&str>) -> String {
+        let person = &self.person;
+        match (&self.through, label) {
+            (Through::Shell | Through::Browser, _) => person.clone(),
+            (Through::Token(id), Some(label)) => {
+                format!("a program with {person}'s token \"{label}\" ({id})")
+            }
+            (Through::Token(id), None) => format!("a program with {person}'s token {id}"),
+            (Through::Other(through), _) => format!("{person}, through {through}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_with_a_token_is_told_apart_from_the_person() {
+        let told = |by: &str| Actor::read(by).told(None);
+        assert_eq!(told("root"), "root");
+        assert_eq!(told("anna/browser"), "anna");
+        assert_eq!(told("anna/tok_1"), "a program with anna's token tok_1");
+        assert_eq!(told("anna/rule/7"), "anna, through rule/7");
+        let labelled = Actor::read("anna/tok_1").told(Some("nightly"));
+        assert_eq!(labelled, "a program with anna's token \"nightly\" (tok_1)");
+    }
+
+    #[test]
+    fn what_a_person_writes_in_a_record_reads_back() {
+        for (through, is) in [("browser", Through::Browser), ("tok_2", Through::Token("tok_2".into()))] {
+            let roles = BTreeSet::from([Role::Approver]);
+            let person =
+                Person { tenant: TENANT.into(), name: "anna".into(), roles, through: through.into() };
+            assert_eq!(Actor::read(&person.by()), Actor { person: "anna".into(), through: is });
+        }
+    }
 }

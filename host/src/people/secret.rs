@@ -182,7 +182,8 @@ pub fn order(
             .hint(format!("give a number from 1 to {TOKEN_DAYS_MAX}")));
     }
     if roles.is_empty() {
-        return Err(invalid("a token without a role can do nothing".into()).hint("give it a role of yours"));
+        return Err(invalid("a token without a role can do nothing".into())
+            .hint("give it a role of yours; `approver` has to be named, and lets the program sign"));
     }
     if let Some(role) = roles.difference(own).next() {
         let message = format!("a token of yours cannot have the role {role}, which you do not have here");

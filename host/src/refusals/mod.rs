@@ -106,6 +106,8 @@ codes! {
         Forbidden = "FORBIDDEN",
         /// Whoever installed an agent does not approve it.
         SelfApproval = "SELF_APPROVAL",
+        /// Where a second person signs, whoever asked does not.
+        FourEyes = "FOUR_EYES",
         /// The request does not come from a page of this server.
         ForgedRequest = "FORGED_REQUEST",
         /// The link has been used, or is too old.
@@ -126,6 +128,8 @@ codes! {
         PolicyForbids = "POLICY_FORBIDS",
         /// The message is not uncertain, so there is nothing to find out.
         NotUncertain = "NOT_UNCERTAIN",
+        /// What is to be asked again may still leave.
+        StillLeaving = "STILL_LEAVING",
         /// The audit chain is not as it was written.
         AuditBroken = "AUDIT_BROKEN",
         /// The manifest does not list the action.

@@ -3,7 +3,8 @@
 use super::decisions::{Failed, Says};
 use super::{Store, decisions, entries, intents, named, outbox, touch};
 use crate::approval::decision::{Event as Happens, Refused};
-use crate::approval::{DECLINED_MS, PENDING_PER_AGENT_MAX, REPEATS_MAX, REPEATS_MS, Verdict};
+use crate::approval::repeats::{self, Asked};
+use crate::approval::{PENDING_PER_AGENT_MAX, REPEATS_MAX, REPEATS_MS, Verdict};
 use crate::clock::Millis;
 use crate::intent::{Event, Status, next};
 use crate::journal::{Change, Commit, Committed, Crowd, Ledger, NewApproval};
@@ -113,34 +114,20 @@ fn crowd(db: &Connection, owner: &Owner, new: &NewApproval, now: Millis) -> rusq
         return Ok(Some(Crowd::Pending));
     }
     let Some(action) = &new.action else { return Ok(None) };
-    // Newest first, and no further than the latest yes: a message that is welcome can be asked about for ever. What a person
-    // cancelled with its intent was no trouble.
+    // What a person cancelled with its intent was no trouble.
     let sql = "SELECT asked_ms, verdict, decided_ms FROM approval \
-               WHERE tenant = ?1 AND user = ?2 AND content_digest = ?3 AND asked_ms > ?4 \
-               AND (state <> 'cancelled' OR verdict IS NOT NULL) ORDER BY asked_ms DESC, seq DESC";
+               WHERE tenant = ?1 AND user = ?2 AND drawn_digest = ?3 AND asked_ms > ?4 \
+               AND (state <> 'cancelled' OR verdict IS NOT NULL) ORDER BY asked_ms DESC, seq DESC LIMIT ?5";
+    let drawn = repeats::drawn(action).0;
+    let values = params![owner.tenant, owner.user, drawn, now - REPEATS_MS, REPEATS_MAX];
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows =
-        statement.query(params![owner.tenant, owner.user, action.content_digest().0, now - REPEATS_MS])?;
-    let mut asks = 0;
-    while let Some(row) = rows.next()? {
-        let (asked_ms, verdict, decided_ms): (Millis, Option<String>, Option<Millis>) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
-        match verdict.map(named::<Verdict>).transpose()? {
-            Some(Verdict::Approve) => break,
-            Some(Verdict::Decline) => {
-                let until_ms = decided_ms.unwrap_or(asked_ms) + DECLINED_MS;
-                if now < until_ms {
-                    return Ok(Some(Crowd::Declined { until_ms }));
-                }
-            }
-            None => {}
-        }
-        asks += 1;
-        if asks >= REPEATS_MAX {
-            return Ok(Some(Crowd::Repeated { until_ms: asked_ms + REPEATS_MS }));
-        }
-    }
-    Ok(None)
+    let rows = statement.query_map(values, |row| {
+        let (asked_ms, decided_ms): (Millis, Option<Millis>) = (row.get(0)?, row.get(2)?);
+        let verdict = row.get::<_, Option<String>>(1)?.map(named::<Verdict>).transpose()?;
+        Ok(Asked { asked_ms, verdict: verdict.map(|verdict| (verdict, decided_ms.unwrap_or(asked_ms))) })
+    })?;
+    let earlier = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(repeats::spared(&earlier, now).map(Crowd::Again))
 }
 
 fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusqlite::Result<()> {
@@ -148,7 +135,7 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
     let binding = serde_json::to_value(new.binding).expect("JSON serializes");
     let ask = new.ask.as_ref();
     db.prepare_cached(
-        "INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, content_digest, action, \
+        "INSERT INTO approval (id, intent, tenant, user, agent, number, state, binding, digest, drawn_digest, action, \
          words, ask_request, ask_yes, ask_no, ask_expired, asked_ms, expires_ms, policy) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
@@ -161,7 +148,7 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
         number as i64,
         binding.as_str(),
         new.digest.0,
-        new.action.as_ref().map(|action| action.content_digest().0),
+        new.action.as_ref().map(|action| repeats::drawn(action).0),
         new.action.as_ref().map(|action| action.encode()),
         words,
         ask.map(|ask| &ask.request),

@@ -5,13 +5,14 @@ use super::{Page, Place, Store, audit, backup, entries, intents, json, named, ou
 use crate::approval::decision::{self, Effect, Event, Facts, Refused, State};
 use crate::approval::names::{self, Familiar};
 use crate::approval::notices::{Eyes, Notice, notices};
+use crate::approval::repeats::{self, Earlier, Fate};
 use crate::approval::{Action, Approval, Policy, Verdict};
 use crate::audit::{Fact, Whose};
 use crate::clock::{Millis, rfc3339};
 use crate::digest::Digest;
 use crate::intent;
 use crate::journal::{Answer, Ask, Entry};
-use crate::people::Scope;
+use crate::people::{Actor, Scope, Through};
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::approval::REQUEST;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -40,6 +41,12 @@ pub struct Stored {
     pub familiar: Vec<String>,
     /// Who looks at it, where that may be somebody else than its user: what is said of the user is then said by name.
     pub viewer: Option<String>,
+    /// Who gave its intent to the agent, and through what, as recorded; missing where that was before it was recorded.
+    pub submitted_by: Option<String>,
+    /// What the token it was decided through is called, where it was one and is still there.
+    pub token: Option<String>,
+    /// While it is pending: what became of messages before that look the same.
+    pub earlier: Vec<Earlier>,
     /// While it is pending: when the backup was taken it was restored from. It may have been decided since.
     pub restored_ms: Option<Millis>,
 }
@@ -61,7 +68,12 @@ impl Stored {
             familiar: &Familiar::new(domains),
         };
         let found = notices(&self.approval, &eyes);
-        restored.into_iter().chain(found).collect()
+        restored.into_iter().chain(self.earlier.iter().map(Notice::earlier)).chain(found).collect()
+    }
+
+    /// Who decided, in words, if somebody has.
+    pub fn decided_by(&self) -> Option<String> {
+        self.decided.as_ref().map(|decided| Actor::read(&decided.by).told(self.token.as_deref()))
     }
 }
 
@@ -72,7 +84,7 @@ pub struct Decision {
     pub verdict: Verdict,
     /// When.
     pub at_ms: Millis,
-    /// Which user of the operating system.
+    /// Who, and through what, as [`Actor::read`] reads it.
     pub by: String,
     /// What they wrote beside it. Stays with the host.
     pub note: Option<String>,
@@ -472,7 +484,8 @@ fn refusal(found: &Stored, event: Event, refused: Refused) -> Problem {
                 Verdict::Approve => "approved",
                 Verdict::Decline => "declined",
             };
-            let (by, at) = (crate::printable::line(&first.by), rfc3339(first.at_ms));
+            let by = found.decided_by().unwrap_or_else(|| first.by.clone());
+            let (by, at) = (crate::printable::line(&by), rfc3339(first.at_ms));
             Problem::new(Code::AlreadyDecided, format!("{id} was {verb} by {by} at {at}"))
                 .hint(format!("`countersign intent show {}` shows what became of it", found.intent))
         }
@@ -488,7 +501,7 @@ fn refusal(found: &Stored, event: Event, refused: Refused) -> Problem {
 
 const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.digest, approval.action, words, asked_ms, \
                       expires_ms, intent.id, approval.agent, ask_request, verdict, decided_ms, \
-                      decided_by, note, edited, approval.policy, approval.user FROM approval JOIN intent ON intent.seq = approval.intent";
+                      decided_by, note, edited, approval.policy, approval.user, intent.submitted_by FROM approval JOIN intent ON intent.seq = approval.intent";
 
 fn find(db: &Connection, scope: Scope<'_>, id: &str) -> Result<Stored> {
     let whose = "approval.tenant = ?2 AND (?3 IS NULL OR approval.user = ?3)";
@@ -521,6 +534,18 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
         (State::Pending, Some(leaving)) => (outbox::correspondents(db, leaving)?, familiar(db, leaving)?),
         _ => (BTreeSet::new(), Vec::new()),
     };
+    let id: String = row.get(0)?;
+    let earlier = match (state, edited.as_ref().or(action.as_ref())) {
+        (State::Pending, Some(leaving)) => earlier(db, leaving, &id)?,
+        _ => Vec::new(),
+    };
+    let token = match decided.as_ref().map(|decided| Actor::read(&decided.by).through) {
+        Some(Through::Token(token)) => db
+            .prepare_cached("SELECT label FROM token WHERE id = ?1")?
+            .query_row([token], |row| row.get(0))
+            .optional()?,
+        _ => None,
+    };
     let asked_ms = row.get(6)?;
     let restored_ms = match state {
         State::Pending => backup::restored(db)?.filter(|taken_ms| asked_ms <= *taken_ms),
@@ -528,7 +553,7 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
     };
     Ok(Stored {
         approval: Approval {
-            id: row.get(0)?,
+            id,
             state,
             verdict: decided.as_ref().map(|decided| decided.verdict),
             binding: named(row.get(2)?)?,
@@ -546,9 +571,12 @@ fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
         decided,
         policy: row.get(16)?,
         user: row.get(17)?,
+        submitted_by: row.get(18)?,
+        token,
         correspondents,
         familiar,
         viewer: None,
+        earlier,
         restored_ms,
     })
 }
@@ -567,4 +595,18 @@ fn familiar(db: &Connection, leaving: &Action) -> rusqlite::Result<Vec<String>> 
     let mut domains: Vec<_> = listed.filter(|domain| !domain.is_empty()).map(str::to_owned).collect();
     domains.extend(outbox::familiar(db, leaving)?);
     Ok(domains)
+}
+
+/// What became of messages before that look like this one: the latest that was declined, and the latest that was signed.
+fn earlier(db: &Connection, action: &Action, but: &str) -> rusqlite::Result<Vec<Earlier>> {
+    let drawn = repeats::drawn(action);
+    let sql = "SELECT id, decided_by, decided_ms FROM approval \
+               WHERE tenant = ?1 AND user = ?2 AND drawn_digest = ?3 AND drawn_digest IS NOT NULL AND id <> ?4 \
+               AND verdict = 'decline' ORDER BY asked_ms DESC LIMIT 1";
+    let mut statement = db.prepare_cached(sql)?;
+    let declined = statement.query_row(params![action.tenant, action.user, drawn.0, but], |row| {
+        Ok(Earlier { approval: row.get(0)?, fate: Fate::Declined(row.get(1)?), at_ms: row.get(2)? })
+    });
+    let signed = outbox::earlier(db, action, drawn, but)?;
+    Ok(declined.optional()?.into_iter().chain(signed).collect())
 }

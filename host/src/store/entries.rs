@@ -88,6 +88,35 @@ pub fn load(db: &Connection, seq: i64) -> rusqlite::Result<Vec<Entry>> {
     rows.collect()
 }
 
+/// What a run has heard from `call` up to an ask and on the branch behind it, the latest first, as far as `bytes_max` bytes of answers.
+pub fn answers(
+    db: &Connection,
+    (seq, approval): (i64, &str),
+    call: &str,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<String>> {
+    // What the branch has read is the later.
+    let sql = "SELECT answer FROM suffix \
+               WHERE approval = ?1 AND call = ?2 AND NOT refused ORDER BY number DESC";
+    let before = "SELECT answer FROM entry \
+                  WHERE intent = ?3 AND call = ?2 AND NOT refused \
+                  AND number < (SELECT number FROM approval WHERE id = ?1) ORDER BY number DESC";
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for (sql, values) in [(sql, params![approval, call]), (before, params![approval, call, seq])] {
+        let mut statement = db.prepare_cached(sql)?;
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()? {
+            let answer = get(db, row, 0)?;
+            bytes += answer.len();
+            if bytes > bytes_max {
+                return Ok(found);
+            }
+            found.push(answer);
+        }
+    }
+    Ok(found)
+}
+
 /// How many entries the journal of the intent `seq` has.
 pub fn count(db: &Connection, seq: i64) -> rusqlite::Result<i64> {
     let sql = "SELECT coalesce(max(number) + 1, 0) FROM entry WHERE intent = ?1";

@@ -2,10 +2,11 @@
 
 use super::{SCHEMA_VERSION, backup, check};
 use crate::clock::Millis;
+use crate::people::Role;
 use crate::printable::line;
 use crate::refusals::Result;
 use rusqlite::{Connection, OpenFlags};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub struct Examined {
     pub people: BTreeSet<(String, String)>,
     /// Those of them who sign in at a server.
     pub members: BTreeSet<(String, String)>,
+    /// Who can approve, by tenant: has the role, and a password to sign in with.
+    pub approvers: BTreeMap<String, Vec<String>>,
+    /// Tokens with which a program signs: whose, and what each is called. Those that have ended are among them.
+    pub signing: Vec<(String, String)>,
 }
 
 /// Looks at the database at `path`, which is there.
@@ -59,6 +64,7 @@ pub fn examine(path: &Path) -> Result<Examined> {
                       UNION SELECT tenant, user FROM capability_grant UNION SELECT tenant, name FROM person";
         examined.people = named(&db, people)?;
         examined.members = named(&db, "SELECT tenant, name FROM person")?;
+        signers(&db, &mut examined)?;
     }
     Ok(examined)
 }
@@ -69,4 +75,20 @@ fn named(db: &Connection, sql: &str) -> Result<BTreeSet<(String, String)>> {
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let printable = |(tenant, user): (String, String)| (line(&tenant).to_string(), line(&user).to_string());
     Ok(rows.map(|row| row.map(printable)).collect::<rusqlite::Result<_>>()?)
+}
+
+/// Who signs, and what.
+fn signers(db: &Connection, examined: &mut Examined) -> Result<()> {
+    let is_approver = "EXISTS (SELECT 1 FROM json_each(roles) WHERE value = ?1)";
+    let role = Role::Approver.name();
+    let two = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let sql =
+        format!("SELECT tenant, name FROM person WHERE {is_approver} AND password IS NOT NULL ORDER BY 1, 2");
+    for row in db.prepare(&sql)?.query_map([role], two)? {
+        let (tenant, name) = row?;
+        examined.approvers.entry(tenant).or_default().push(name);
+    }
+    let sql = format!("SELECT name, label FROM token WHERE {is_approver} ORDER BY 1, 2");
+    examined.signing = db.prepare(&sql)?.query_map([role], two)?.collect::<rusqlite::Result<_>>()?;
+    Ok(())
 }

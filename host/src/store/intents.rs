@@ -1,6 +1,6 @@
 //! Intents: submitting, looking up, picking up, cancelling.
 
-use super::{Page, Store, entries, json, named, touch};
+use super::{Page, Store, entries, json, named, outbox, touch};
 use crate::clock::Millis;
 use crate::digest::Digest;
 use crate::intent::{Event, Intent, Status, next};
@@ -25,6 +25,8 @@ pub struct NewIntent {
     pub seed: [u8; 32],
     pub submitted_ms: Millis,
     pub retry_of: Option<String>,
+    /// Who asks, and through what, as recorded.
+    pub by: String,
     /// The key it was submitted under, and the digest of what was asked.
     pub key: Option<(String, Digest)>,
 }
@@ -73,12 +75,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `IDEMPOTENCY_CONFLICT`; `UNKNOWN_ID` where the agent has just been replaced or removed.
+    /// `IDEMPOTENCY_CONFLICT`; `STILL_LEAVING` where it is asked again and the first may still leave; `UNKNOWN_ID` where the agent has
+    /// just been replaced or removed.
     pub async fn submit(&self, new: NewIntent) -> Result<Accepted> {
         self.write(move |db| {
             touch(db, new.submitted_ms)?;
             if let Some(intent) = submitted_before(db, &new)? {
                 return Ok(Accepted { intent, again: true });
+            }
+            if let Some(first) = &new.retry_of {
+                outbox::left_all(db, &new.tenant, first)?;
             }
             // Another process may have installed another build, or removed the agent, since it was looked up.
             let sql = "SELECT 1 FROM agent WHERE tenant = ?1 AND id = ?2 AND digest = ?3";
@@ -89,8 +95,8 @@ impl Store {
             let parameters = serde_json::to_string(&new.parameters).expect("JSON serializes");
             db.prepare_cached(
                 "INSERT INTO intent (id, tenant, user, agent, digest, action, parameters, text, run, seed, \
-                 submitted_ms, host_version, status, generation, fuel, log, retry_of, updated_ms, full_now) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, 'running', 0, 0, '', ?12, ?10, 1)",
+                 submitted_ms, host_version, status, generation, fuel, log, retry_of, updated_ms, full_now, submitted_by) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, 'running', 0, 0, '', ?12, ?10, 1, ?13)",
             )?
             .execute(params![
                 new.id,
@@ -105,6 +111,7 @@ impl Store {
                 new.submitted_ms,
                 env!("CARGO_PKG_VERSION"),
                 new.retry_of,
+                new.by,
             ])?;
             Ok(Accepted { intent: new.id, again: false })
         })
@@ -169,6 +176,12 @@ impl Store {
         self.read(|db| Ok(entries::load(db, seq)?))
     }
 
+    /// What the run of an intent has heard from `call` up to an ask of its, as JSON, the latest first, as far as
+    /// `bytes_max` bytes.
+    pub fn answers(&self, seq: i64, approval: &str, call: &str, bytes_max: usize) -> Result<Vec<String>> {
+        self.read(|db| Ok(entries::answers(db, (seq, approval), call, bytes_max)?))
+    }
+
     /// Cancels an intent: nothing it was approved for leaves any more, and nobody is asked for it any more.
     ///
     /// # Errors
@@ -188,7 +201,7 @@ impl Store {
             };
             set_status(db, seq, cancelled, now)?;
             super::decisions::cancel_open_of_intent(db, seq, now)?;
-            super::outbox::cancel_of_intent(db, seq, now)?;
+            outbox::cancel_of_intent(db, seq, now)?;
             Ok(())
         })
         .await

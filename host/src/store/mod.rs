@@ -33,6 +33,7 @@ pub use outbox::{InTransit, Outgoing};
 pub use people::{Invitation, PEOPLE_MAX, PersonRow, TokenRow};
 pub use purge::Purged;
 
+use crate::approval::{Action, repeats};
 use crate::people::Scope;
 use crate::printable::{shell, short};
 use crate::refusals::{Code, Error, Problem, Result};
@@ -305,6 +306,9 @@ fn migrate(db: &mut Connection) -> Result<()> {
                     transaction.execute_batch(step)?;
                 }
                 outbox::remember_domains(&transaction)?;
+                if older < 4 {
+                    draw_all(&transaction)?;
+                }
             }
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -316,6 +320,25 @@ fn migrate(db: &mut Connection) -> Result<()> {
         return Err(Problem::new(Code::StoreUnusable, message)
             .hint("use the Countersign that wrote it, or a newer one")
             .into());
+    }
+    Ok(())
+}
+
+/// Names every message that was asked about or signed before by what is seen of it.
+fn draw_all(db: &Connection) -> Result<()> {
+    for (table, key) in [("approval", "id"), ("outbox", "approval")] {
+        let ids = db
+            .prepare(&format!("SELECT {key} FROM {table} WHERE action IS NOT NULL"))?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
+        // One at a time: each message may have a megabyte.
+        let mut look = db.prepare(&format!("SELECT action FROM {table} WHERE {key} = ?1"))?;
+        let mut write = db.prepare(&format!("UPDATE {table} SET drawn_digest = ?2 WHERE {key} = ?1"))?;
+        for id in ids {
+            let encoded: Vec<u8> = look.query_row([&id], |row| row.get(0))?;
+            let drawn = Action::decode(&encoded).map(|action| repeats::drawn(&action).0);
+            write.execute(rusqlite::params![id, drawn])?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{Page, Place, Store, agents, audit, damaged, entries, intents, json, named, touch};
 use crate::approval::names::{FAMILIAR_MAX, domain, registrable};
 use crate::approval::outbox::{Effect, Event, Facts, Outcome, RETRY_MS, Resolution, State, next};
+use crate::approval::repeats::{self, Earlier, Fate};
 use crate::approval::{Action, Policy, letter, outbox};
 use crate::audit::{Fact, Whose};
 use crate::clock::{Millis, rfc3339};
@@ -475,7 +476,7 @@ pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite
     intact(encoded, &bytes, digest)?;
     db.prepare_cached(
         "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, bytes_digest, armed_ms, \
-         attempts, due_ms, resent) VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, ?9, 0, 0, 0)",
+         attempts, due_ms, resent, drawn_digest) VALUES (?1, ?2, ?3, ?4, 'armed', ?5, ?6, ?7, ?8, ?9, 0, 0, 0, ?10)",
     )?
     .execute(params![
         approval,
@@ -486,9 +487,67 @@ pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite
         encoded,
         bytes,
         Digest::of(&bytes).0,
-        now
+        now,
+        repeats::drawn(&action).0
     ])?;
     Ok(())
+}
+
+/// What became of the latest message of a user that was signed before and looks like this one; of those that are still on their way,
+/// if there are any. `drawn` names this one by what is seen of it, and `but` is its approval.
+pub(super) fn earlier(
+    db: &Connection,
+    action: &Action,
+    drawn: Digest,
+    but: &str,
+) -> rusqlite::Result<Option<Earlier>> {
+    let sql = "SELECT approval, state, armed_ms, sent_ms FROM outbox \
+               WHERE tenant = ?1 AND user = ?2 AND drawn_digest = ?3 AND approval <> ?4 \
+               AND state IN ('armed', 'queued', 'attempting', 'uncertain', 'sent') \
+               ORDER BY state = 'sent', armed_ms DESC LIMIT 1";
+    let values = params![action.tenant, action.user, drawn.0, but];
+    let mut statement = db.prepare_cached(sql)?;
+    let found = statement.query_row(values, |row| {
+        let armed_ms = row.get(2)?;
+        let (fate, at_ms) = match named(row.get(1)?)? {
+            State::Sent => (Fate::Left, row.get::<_, Option<Millis>>(3)?.unwrap_or(armed_ms)),
+            State::Uncertain => (Fate::Uncertain, armed_ms),
+            _ => (Fate::OnItsWay, armed_ms),
+        };
+        Ok(Earlier { approval: row.get(0)?, fate, at_ms })
+    });
+    found.optional()
+}
+
+/// Refuses to ask again for an intent of which a message has been signed and may still leave.
+///
+/// # Errors
+///
+/// `STILL_LEAVING`.
+pub(super) fn left_all(db: &Connection, tenant: &str, intent: &str) -> Result<()> {
+    let sql = "SELECT outbox.approval, outbox.state FROM outbox JOIN intent ON intent.seq = outbox.intent \
+               WHERE intent.id = ?1 AND intent.tenant = ?2 AND outbox.state IN ('armed', 'queued', 'attempting', 'uncertain') \
+               ORDER BY outbox.armed_ms DESC LIMIT 1";
+    let found = db
+        .prepare_cached(sql)?
+        .query_row([intent, tenant], |row| Ok((row.get::<_, String>(0)?, named::<State>(row.get(1)?)?)))
+        .optional()?;
+    let Some((approval, state)) = found else { return Ok(()) };
+    let (how, hint) = match state {
+        State::Uncertain => (
+            "may have left, and nobody knows",
+            format!("find out, and say so: `countersign outbox resolve {approval}`; then try again"),
+        ),
+        _ => (
+            "was signed and has not left yet",
+            format!(
+                "wait for it: `countersign outbox show {approval}` shows how it stands; or `countersign intent cancel {intent}` \
+                 first, and it does not leave unless it is being handed over right now"
+            ),
+        ),
+    };
+    let message = format!("a message of {intent} {how}: asked again, it may leave twice");
+    Err(Problem::new(Code::StillLeaving, message).hint(hint).into())
 }
 
 /// Whether an encoded action and the bytes of its letter are what was signed.

@@ -101,6 +101,19 @@ impl Store {
         })
     }
 
+    /// Who can approve other than `but`, by name: has the role, and a password to sign in with. Some of them, where they are many.
+    pub fn other_approvers(&self, tenant: &str, but: &str) -> Result<Vec<String>> {
+        self.read(|db| {
+            let sql = format!(
+                "SELECT name FROM person p WHERE tenant = ?1 AND name <> ?2 AND {HAS_ROLE} AND password IS NOT NULL \
+                 ORDER BY name LIMIT 10"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            let rows = statement.query_map([tenant, but, Role::Approver.name()], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Invites the first person there is: gives whether somebody still has to be, because nobody of the first tenant has a password.
     pub(crate) async fn invite_first(
         &self,

@@ -22,7 +22,9 @@ CREATE TABLE intent (
     status TEXT NOT NULL, generation INTEGER NOT NULL, fuel INTEGER NOT NULL,
     card TEXT, reason TEXT, log TEXT NOT NULL, retry_of TEXT, updated_ms INTEGER NOT NULL,
     -- 1 where its guest sees the time with three decimals; missing in runs of before, which are repeated as they were.
-    full_now INTEGER
+    full_now INTEGER,
+    -- Who asked, and through what; missing where it was asked before this was written down.
+    submitted_by TEXT
 );
 -- Indexes leave out what changes often: a commit writes every page it touches.
 CREATE INDEX intent_of_user ON intent (tenant, user, seq);
@@ -47,7 +49,9 @@ CREATE TABLE approval (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     intent INTEGER NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL, agent TEXT NOT NULL,
-    number INTEGER NOT NULL, state TEXT NOT NULL, binding TEXT NOT NULL, digest BLOB NOT NULL, content_digest BLOB,
+    number INTEGER NOT NULL, state TEXT NOT NULL, binding TEXT NOT NULL, digest BLOB NOT NULL,
+    -- Names the message the agent would send by what is seen of it.
+    drawn_digest BLOB,
     -- What the agent would send, and what leaves in its place where a person has changed it. `digest` names what leaves.
     action BLOB, edited BLOB, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT, ask_expired TEXT,
     asked_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
@@ -62,7 +66,7 @@ CREATE INDEX approval_pending_of_agent ON approval (tenant, agent) WHERE state =
 CREATE INDEX approval_open ON approval (expires_ms) WHERE state IN ('pending', 'approved');
 CREATE INDEX approval_pending ON approval (tenant, user, seq) WHERE state = 'pending';
 CREATE INDEX approval_pending_of_tenant ON approval (tenant, seq) WHERE state = 'pending';
-CREATE INDEX approval_of_content ON approval (tenant, user, content_digest, asked_ms) WHERE content_digest IS NOT NULL;
+CREATE INDEX approval_of_drawn ON approval (tenant, user, drawn_digest, asked_ms) WHERE drawn_digest IS NOT NULL;
 CREATE TABLE policy (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 
 -- One approval arms one message.
@@ -75,7 +79,9 @@ CREATE TABLE outbox (
     sent_seq INTEGER,
     -- The send that waits for it: its number in the journal, its arguments, and what it answers if the message has left.
     number INTEGER, request TEXT, answer TEXT,
-    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, resent INTEGER NOT NULL DEFAULT 0, outcome TEXT, until_ms INTEGER
+    attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, resent INTEGER NOT NULL DEFAULT 0, outcome TEXT, until_ms INTEGER,
+    -- Names what was signed by what is seen of it.
+    drawn_digest BLOB
 ) WITHOUT ROWID;
 CREATE INDEX outbox_of_user ON outbox (tenant, user, armed_ms);
 CREATE INDEX outbox_open ON outbox (tenant, user, armed_ms) WHERE state IN ('queued', 'attempting', 'uncertain');
@@ -85,6 +91,7 @@ CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state 
 CREATE INDEX outbox_sent ON outbox (sent_seq) WHERE state = 'sent';
 CREATE INDEX outbox_not_sent ON outbox (tenant, user, armed_ms) WHERE state = 'not_sent';
 CREATE INDEX outbox_by_intent ON outbox (intent);
+CREATE INDEX outbox_of_drawn ON outbox (tenant, user, drawn_digest);
 
 -- The embedded mailbox: incoming mail of every user. What has left is in the outbox.
 CREATE TABLE mail (

@@ -45,7 +45,7 @@ pub async fn list(At(desk): At, Asked(filter): Asked<Filter>) -> Result<Json<App
 }
 
 pub async fn show(At(desk): At, Named(id): Named) -> Result<Json<Approval>, Refused> {
-    Ok(Json(Approval::of(&desk.approval(&id)?)))
+    Ok(Json(Approval::of(&desk.approval(&id)?).answering(desk.answered(&id)?)))
 }
 
 pub async fn decide(
@@ -95,6 +95,6 @@ pub async fn revoke(At(desk): At, Named(id): Named) -> Result<Json<Changed>, Ref
 }
 
 fn changed(desk: &Desk, id: &str, head: Digest) -> Done<Json<Changed>> {
-    let approval = Approval::of(&desk.approval(id)?);
+    let approval = Approval::of(&desk.approval(id)?).answering(desk.answered(id)?);
     Ok(Json(Changed { approval, audit_head: head.to_string() }))
 }

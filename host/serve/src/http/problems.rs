@@ -97,6 +97,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::Forbidden
         | Code::SelfApproval
+        | Code::FourEyes
         | Code::CapabilityDenied
         | Code::PolicyForbids
         | Code::AskAgain
@@ -107,6 +108,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::StaleDigest
         | Code::AlreadyEnded
         | Code::NotUncertain
+        | Code::StillLeaving
         | Code::AgentInUse
         | Code::AuditBroken => StatusCode::CONFLICT,
         Code::LinkExpired => StatusCode::GONE,

@@ -289,6 +289,7 @@ pub fn routes() -> Vec<Route> {
             Code::AlreadyDecided,
             Code::StaleDigest,
             Code::SelfApproval,
+            Code::FourEyes,
             Code::CapabilityDenied,
             Code::PolicyForbids,
             Code::AskAgain,

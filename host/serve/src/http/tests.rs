@@ -166,7 +166,7 @@ impl House {
         self.app.host.invite(tenant, name, Some(roles.clone()), "test").await.unwrap();
         let (tenant, name) = (tenant.to_owned(), name.to_owned());
         let person = Person { tenant, name, roles, through: "browser".into() };
-        self.app.host.make_token(&person, "test", None, 30).await.unwrap().token.text()
+        self.app.host.make_token(&person, "test", Some(person.roles.clone()), 30).await.unwrap().token.text()
     }
 
     /// A token of somebody who is everything, where an agent is installed and may send.

@@ -107,7 +107,7 @@ pub fn approval_page(
     head: Option<&str>,
 ) -> Result<pages::Page> {
     let stored = session.desk.approval(id)?;
-    let approval = Approval::of(&stored);
+    let approval = Approval::of(&stored).answering(session.desk.answered(id)?);
     // The one behind this one, or else the first.
     let behind = session.desk.approvals(true, Page { before: Some(id), limit: 1 })?;
     let first = if behind.is_empty() {

@@ -68,7 +68,7 @@ pub fn one(viewer: &Viewer, one: &One<'_>) -> Page {
             (fact("Version", text::brief(&agent.version, 60)))
             (fact("Digest", html! { code.digest { (agent.digest) } }))
             (fact("Size", html! { (agent.bytes) " bytes" }))
-            (fact("Installed", html! { (text::time(&agent.installed)) " by " (text::say(countersign::people::who(&agent.installed_by))) }))
+            (fact("Installed", html! { (text::time(&agent.installed)) " by " (text::say(&countersign::people::Actor::read(&agent.installed_by).told(None))) }))
         }
         (author(&agent.manifest))
         (lists("could", "It could", one.could))

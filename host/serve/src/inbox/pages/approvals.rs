@@ -5,22 +5,21 @@ use super::{Page, Place, Viewer, body, count, empty, fact, older, text};
 use crate::view::{Approval, Failure, OutboxMessage};
 use countersign::approval::body::Rendered;
 use countersign::approval::decision::State;
+use countersign::approval::gist::Gist;
 use countersign::approval::notices::{Flag, Notice, Weight};
 use countersign::approval::outbox::State as Sending;
 use countersign::approval::{Action, Binding, BodyKind};
 use countersign::clock::rfc3339;
 use countersign::desk::NOTE_BYTES_MAX;
 use countersign::host::Edit;
-use countersign::people::{Deed, who};
+use countersign::people::Deed;
 use countersign::printable::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, hidden, line, printable};
 use countersign::refusals::Code;
 use countersign::store::Stored;
 use maud::{Markup, html};
 
-/// How much of a subject and of each recipient a list shows, in characters.
+/// How much of a subject a list shows, and of a name in a summary, in characters.
 const ROW_CHARS_MAX: usize = 100;
-/// How many recipients a row of a list names.
-const ROW_RECIPIENTS_MAX: usize = 3;
 
 /// The list of approvals.
 pub struct List<'a> {
@@ -103,7 +102,7 @@ fn row(viewer: &Viewer, stored: &Stored, decides: bool) -> Markup {
         }
         div {
             h2 { a href=(path) { (headline(approval.leaving())) } }
-            @if let Some(action) = approval.leaving() { p { "To " (recipients(action)) } }
+            @if let Some(action) = approval.leaving() { p { "To " (recipients(stored, action)) } }
             p.quiet {
                 "Agent " (text::say(&stored.agent)) ", for " (text::say(&stored.user)) ". "
                 "Asked " (text::time(&rfc3339(approval.asked_ms))) ". "
@@ -125,15 +124,14 @@ fn headline(action: Option<&Action>) -> Markup {
     }
 }
 
-fn recipients(action: &Action) -> Markup {
-    let all: Vec<_> = action.recipients().collect();
-    let more = all.len().saturating_sub(ROW_RECIPIENTS_MAX);
+fn recipients(stored: &Stored, action: &Action) -> Markup {
+    let gist = Gist::of(action, &|address| !stored.has_written_to(address));
     html! {
-        @for (number, address) in all.iter().take(ROW_RECIPIENTS_MAX).enumerate() {
+        @for (number, (_, address)) in gist.recipients.iter().enumerate() {
             @if number > 0 { ", " }
-            (text::brief(address, ROW_CHARS_MAX))
+            (text::say(address))
         }
-        @if more > 0 { " and " (count(more, "other")) }
+        @if gist.others > 0 { " and " (count(gist.others, "other")) }
     }
 }
 
@@ -180,11 +178,17 @@ pub fn one(viewer: &Viewer, one: &One<'_>) -> Page {
         @if !(is_open && decides) { (lost(one)) }
         div #approval data-state=(approval.state.name()) data-used[approval.used] data-digest=(approval.digest) {
             (standing(one))
+            (words(approval))
             (flags(approval))
             (message(approval))
-            (words(approval))
+            (answered(approval, one.user))
         }
-        @if is_open && decides { (decision(viewer, one)) }
+        (particulars(one))
+        // The last of all: whoever has come to the buttons has passed the message, and finds it once more beside them.
+        @if is_open && decides {
+            @if let Some(action) = &approval.action { (change(viewer, one, action)) }
+            (decision(viewer, one))
+        }
         @if is_open && !decides { p { "Whoever has the role approver decides it." } }
         @if approval.state == State::Approved && !approval.used && decides {
             section aria-labelledby="take-back" {
@@ -198,7 +202,6 @@ pub fn one(viewer: &Viewer, one: &One<'_>) -> Page {
         } @else if !is_open {
             p { "Nothing else waits for a decision. " a href="/approvals" { "Back to the approvals" } }
         }
-        (particulars(one))
     };
     Page { live: true, ..Page::new("Approval", Some(Place::Approvals), main) }
 }
@@ -220,7 +223,7 @@ fn standing(one: &One<'_>) -> Markup {
                 (Some(decided), now) => {
                     p {
                         strong { @if decided.verdict == "approve" { "Approved" } @else { "Declined" } }
-                        " by " (text::say(who(&decided.by))) " at " (text::time(&decided.at)) "."
+                        " by " (text::say(&decided.who)) " at " (text::time(&decided.at)) "."
                     }
                     @if let Some(note) = &decided.note { p { "Note: " (text::say(note)) } }
                     @if let (true, Some(message)) = (approval.used, one.outgoing) {
@@ -274,6 +277,9 @@ fn flags(approval: &Approval) -> Markup {
 /// A fact in two or three words.
 fn name(flag: Flag) -> &'static str {
     match flag {
+        Flag::DeclinedBefore => "Declined before",
+        Flag::SentBefore => "Sent before",
+        Flag::OnItsWay => "On its way already",
         Flag::Question => "Question",
         Flag::Restored => "Restored",
         Flag::AskAgain => "Has to be asked again",
@@ -353,15 +359,48 @@ pub fn letter(action: &Action) -> Markup {
     }
 }
 
+/// What an agent says of its own accord: folded away, and in one run of words, whose spaces and line breaks are gone, so that it
+/// draws no fields and no buttons at any width.
 fn words(approval: &Approval) -> Markup {
     let says = &approval.agent_says;
+    let unspaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     html! {
-        section.says aria-labelledby="says" {
-            h2 #says { "The agent says" }
+        details #says.says {
+            summary { "What the agent says, in its own words" }
             p.quiet { "These are words of " (text::say(&approval.agent)) ". They decide nothing." }
             blockquote {
-                p { (text::brief(&says.title, TITLE_CHARS_MAX)) }
-                @if !says.description.is_empty() { p { (text::brief(&says.description, DESCRIPTION_CHARS_MAX)) } }
+                p { (text::brief(&unspaced(&says.title), TITLE_CHARS_MAX)) }
+                @if !says.description.is_empty() {
+                    p { (text::brief(&unspaced(&says.description), DESCRIPTION_CHARS_MAX)) }
+                }
+            }
+            @if !says.details.is_empty() {
+                p { "In detail:" }
+                (text::json(&says.details.clone().into(), super::VALUE_CHARS_MAX))
+            }
+        }
+    }
+}
+
+/// What the message answers, each folded away.
+fn answered(approval: &Approval, user: &str) -> Markup {
+    let answered = approval.answered.as_ref().filter(|_| approval.action.is_some());
+    let Some(answered) = answered.filter(|it| it.withheld || !it.messages.is_empty()) else {
+        return html! {};
+    };
+    html! {
+        section aria-labelledby="answered" {
+            h2 #answered { "What it answers" }
+            @if answered.withheld {
+                p.quiet { "Whether its run has read mail of the recipients is withheld: only " (text::say(user)) " may read that mailbox." }
+            }
+            @for (number, mail) in answered.messages.iter().enumerate() {
+                details id={ "answered-" (number) } {
+                    summary { "From " (text::brief(&mail.from, ROW_CHARS_MAX)) ", " (text::time(&mail.at)) }
+                    dl { (fact("Subject", text::say(&mail.subject))) }
+                    (text::block(&mail.body))
+                    @if mail.goes_on { p.quiet { "It goes on." } }
+                }
             }
         }
     }
@@ -390,6 +429,11 @@ fn decision(viewer: &Viewer, one: &One<'_>) -> Markup {
     html! {
         section.decision aria-labelledby="decision" {
             h2 #decision { "Your decision" }
+            @if let Some(gist) = approval.gist() { (in_short(&gist)) }
+            (viewer.form(&path("decline"), &approval.digest, html! {
+                (note("note", one.note))
+                button.no type="submit" { "Decline" }
+            }))
             @if approval.flags.iter().any(|notice| notice.flag == Flag::AskAgain) {
                 p { "It cannot be approved: the agent has to ask again." }
             } @else {
@@ -397,16 +441,30 @@ fn decision(viewer: &Viewer, one: &One<'_>) -> Markup {
                     button.yes type="submit" { (yes) }
                 }))
             }
-            (viewer.form(&path("decline"), &approval.digest, html! {
-                (note("note", one.note))
-                button.no type="submit" { "Decline" }
+        }
+    }
+}
+
+/// The message in a few lines, beside the buttons.
+fn in_short(gist: &Gist) -> Markup {
+    html! {
+        dl.gist {
+            @for (field, address) in &gist.recipients { (fact(field, text::say(address))) }
+            @if let Some(others) = gist.others() { (fact("and to", html! { (others) })) }
+            (fact("Subject", html! {
+                @if gist.subject.is_empty() { em { "empty" } } @else { (text::say(&gist.subject)) }
             }))
-            @if let Some(action) = &approval.action {
-                details open[one.typed.is_some()] {
-                    summary { "Edit" }
-                    (viewer.form(&path("edit"), &approval.digest, edit(action, one.typed)))
-                }
-            }
+            (fact("Body", html! { (gist.length()) }))
+        }
+    }
+}
+
+fn change(viewer: &Viewer, one: &One<'_>, action: &Action) -> Markup {
+    let approval = one.approval;
+    html! {
+        details open[one.typed.is_some()] {
+            summary { "Edit" }
+            (viewer.form(&format!("/approvals/{}/edit", approval.id), &approval.digest, edit(action, one.typed)))
         }
     }
 }
@@ -473,12 +531,6 @@ fn particulars(one: &One<'_>) -> Markup {
                 (fact("For", text::say(one.user)))
                 (fact("Asked", text::time(&approval.asked)))
                 (fact("Open until", text::time(&approval.expires)))
-            }
-            @if !approval.agent_says.details.is_empty() {
-                details {
-                    summary { "What the agent says in detail" }
-                    (text::json(&approval.agent_says.details.clone().into(), super::VALUE_CHARS_MAX))
-                }
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{Page, Place, Viewer, empty, roles, text};
 use crate::view::Failure;
 use countersign::people::password::PASSWORD_BYTES_MIN;
 use countersign::people::secret::{LABEL_CHARS_MAX, TOKEN_DAYS_MAX};
-use countersign::people::{Deed, Role};
+use countersign::people::{Actor, Deed, Role};
 use countersign::refusals::Code;
 use maud::{Markup, html};
 
@@ -134,7 +134,7 @@ fn everybody(viewer: &Viewer, people: &[PersonRow]) -> Markup {
                     li { div {
                         h3 { (text::say(&person.name)) }
                         p { (roles(&person.roles)) @if !person.joined { " " span.badge { "has not chosen a password yet" } } }
-                        p.quiet { "Added " (text::time(&person.added)) " by " (text::say(countersign::people::who(&person.added_by))) "." }
+                        p.quiet { "Added " (text::time(&person.added)) " by " (text::say(&Actor::read(&person.added_by).told(None))) "." }
                         details id={ "change-" (number) } {
                             summary { "Change" span.unseen { " " (text::say(&person.name)) } }
                             (viewer.form(&format!("{path}/roles"), "", html! {
@@ -188,6 +188,8 @@ fn purpose(role: Role) -> &'static str {
 
 fn tokens(viewer: &Viewer, tokens: &[TokenRow]) -> Markup {
     let roles: Vec<_> = viewer.person.roles.iter().copied().collect();
+    // A program signs only where that is said.
+    let unsigning: Vec<_> = roles.iter().copied().filter(|role| *role != Role::Approver).collect();
     let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.name == viewer.person.name);
     html! {
         section aria-labelledby="tokens" {
@@ -203,7 +205,10 @@ fn tokens(viewer: &Viewer, tokens: &[TokenRow]) -> Markup {
                     label for="days" { "Days until it ends" }
                     input #days type="number" name="days" min="1" max=(TOKEN_DAYS_MAX) value="30" required;
                 }
-                (choice_of_roles("Its roles", &roles, &roles))
+                (choice_of_roles("Its roles", &unsigning, &roles))
+                @if roles.contains(&Role::Approver) {
+                    p.quiet { "With the role approver, the program itself decides what leaves, in your name, and nobody has to look. Programs that only ask do not need it." }
+                }
                 button type="submit" { "Make token" }
             }))
         }
@@ -221,6 +226,9 @@ fn one_token(viewer: &Viewer, token: &TokenRow) -> Markup {
         div {
             h3 { (text::brief(&token.label, LABEL_CHARS_MAX)) }
             p { @if token.name != viewer.person.name { "Of " (text::say(&token.name)) ". " } (roles(&token.roles)) }
+            @if token.roles.contains(&Role::Approver) {
+                p { strong { "It signs:" } " a program that has it decides what leaves, in the name of " (text::say(&token.name)) "." }
+            }
             p.quiet {
                 "Ends " (text::time(&token.expires)) ". "
                 @match &token.used { Some(used) => { "Last used " (text::time(used)) "." }, None => "Never used." }

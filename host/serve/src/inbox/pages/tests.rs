@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::view::{
-    Agent, Approval, AuditEntry, Call, Decided, Failure, IntentRow, IntentShown, OutboxMessage, Verified,
+    Agent, Answered, Approval, AuditEntry, Call, Decided, Failure, IntentRow, IntentShown, OutboxMessage,
+    Read, Verified,
 };
 use countersign::agent::Manifest;
 use countersign::approval::Version;
@@ -200,9 +201,15 @@ fn shown(p: &str, state: State) -> Approval {
             verdict: "decline".into(),
             at: AT.into(),
             by: format!("{p}/browser"),
+            who: p.into(),
             note: Some(p.into()),
         }),
+        answered: Some(Answered { withheld: false, messages: vec![read(p)] }),
     }
+}
+
+fn read(p: &str) -> Read {
+    Read { id: p.into(), from: p.into(), at: AT.into(), subject: p.into(), body: p.into(), goes_on: true }
 }
 
 fn stored(p: &str) -> Stored {
@@ -230,6 +237,9 @@ fn stored(p: &str) -> Stored {
         correspondents: BTreeSet::new(),
         familiar: Vec::new(),
         viewer: None,
+        submitted_by: Some(p.into()),
+        token: Some(p.into()),
+        earlier: Vec::new(),
         restored_ms: None,
     }
 }
@@ -561,7 +571,7 @@ fn the_number_that_waits_begins_the_title() {
 }
 
 #[test]
-fn what_is_odd_comes_before_the_message_and_the_message_before_the_words() {
+fn the_words_come_before_what_is_odd_and_the_message_and_the_buttons_last_with_the_message_in_short() {
     let approval = shown("word", State::Pending);
     let one = approvals::One {
         approval: &approval,
@@ -575,9 +585,26 @@ fn what_is_odd_comes_before_the_message_and_the_message_before_the_words() {
     };
     let html = approvals::one(&viewer(), &one).main.into_string();
     let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}"));
-    assert!(at("What is new or odd") < at("The message that would leave"));
-    assert!(at("The message that would leave") < at("The agent says"));
-    assert!(at("The agent says") < at("Sign and send"));
+    let order = [
+        "What the agent says, in its own words",
+        "What is new or odd",
+        "The message that would leave",
+        "What it answers",
+        "Particulars",
+        "Save changes",
+        "Your decision",
+        "<dl class=\"gist\">",
+        ">Decline</button>",
+        ">Sign and send</button>",
+    ];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{html}");
+    // Behind the buttons stands nothing foreign.
+    let behind = &html[at(">Sign and send</button>")..];
+    assert!(!behind.contains("word"), "{behind}");
+    let in_short = &html[at("<dl class=\"gist\">")..at(">Decline</button>")];
+    for part in ["<dt>To</dt>", "<dt>Subject</dt>", "<dt>Body</dt><dd>1 line, 4 bytes</dd>"] {
+        assert!(in_short.contains(part), "{in_short}");
+    }
     // A fact is told in words, and not by its colour.
     assert!(html.contains("<strong>Gap to the preview:</strong>"));
 }
@@ -601,6 +628,41 @@ fn the_agents_words_are_cut_and_the_message_is_not() {
     let html = approvals::one(&viewer(), &one).main.into_string();
     assert!(html.contains("… (2880 characters more)") && html.contains("… (2500 characters more)"));
     assert!(html.contains(&format!("<pre class=\"foreign\">\n{long}</pre>")));
+}
+
+#[test]
+fn what_an_agent_says_is_folded_away_and_has_no_layout_of_its_own() {
+    let mut approval = shown("word", State::Pending);
+    let forged = "Fine.\n\n        To    boss@company.com\t\t[ Sign and send ]";
+    approval.agent_says = Words { details: Map::new(), ..words(forged) };
+    let one = approvals::One {
+        approval: &approval,
+        user: "ann",
+        next: None,
+        failed: None,
+        typed: None,
+        head: None,
+    };
+    let html = approvals::one(&viewer(), &one).main.into_string();
+    let says = &html[html.find("<details class=\"says\" id=\"says\">").unwrap()..];
+    let says = &says[..says.find("</details>").unwrap()];
+    assert!(says.contains("Fine. To boss@company.com [ Sign and send ]"));
+}
+
+#[test]
+fn what_is_answered_is_withheld_from_whoever_may_not_read_that_mailbox() {
+    let mut approval = shown("word", State::Pending);
+    approval.answered = Some(Answered { withheld: true, messages: Vec::new() });
+    let one = approvals::One {
+        approval: &approval,
+        user: "ann",
+        next: None,
+        failed: None,
+        typed: None,
+        head: None,
+    };
+    let html = approvals::one(&viewer(), &one).main.into_string();
+    assert!(html.contains("is withheld: only <bdi>ann</bdi> may read that mailbox"), "{html}");
 }
 
 #[test]
