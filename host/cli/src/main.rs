@@ -60,7 +60,7 @@ use std::sync::Arc;
     subcommand_required = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 5 done with an error card, 3 waiting for a person, 4 stopped or a test \
+    after_help = "Exit codes: 0 done, 5 done with an error card or an undelivered message, 3 waiting for a person, 4 stopped or a test \
                         failed, 6 refused, \
                         2 usage, 1 host fault.\nFirst time here? `countersign demo`"
 )]
