@@ -465,6 +465,7 @@ fn hostile(document: &Value) -> Value {
         "capabilities",
         "granted",
         "flag",
+        "weight",
         "next",
     ];
     match document {
