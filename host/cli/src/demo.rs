@@ -3,7 +3,7 @@
 use super::build::Project;
 use super::output::{Exit, Ran, SentMessage};
 use super::screen::Screen;
-use super::{Session, agent, approval, draw, open, print, quoted, say};
+use super::{Session, agent, approval, draw, open, print, say};
 use clap::Args;
 use countersign::approval::Verdict;
 use countersign::config::Config;

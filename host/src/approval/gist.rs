@@ -2,7 +2,7 @@
 //! scrolled out of sight. Pure. All of the message is hostile; what is told of it is bounded, however long it is.
 
 use super::Action;
-use super::html::Rendered;
+use super::body::Rendered;
 use super::names::{domain, short_name};
 use crate::printable::ends;
 

@@ -1,6 +1,6 @@
 //! The same message again: which messages a person would take for the same, and when they are spared being asked about one. Pure.
 
-use super::html::Rendered;
+use super::body::Rendered;
 use super::{Action, DECLINED_MS, REPEATS_MAX, REPEATS_MS, Verdict};
 use crate::clock::Millis;
 use crate::digest::{Digest, Encoder};
@@ -23,9 +23,10 @@ pub fn drawn(action: &Action) -> Digest {
         list.dedup();
         out.list(&list);
     }
-    let Rendered { text, links } = Rendered::of(action);
+    // As it is drawn: what is struck out, or stands in another cell, is another message.
+    let Rendered { drawn, links, .. } = Rendered::of(action);
     let links: Vec<_> = links.into_iter().map(|link| link.href).collect();
-    out.text(&seen(&action.subject)).text(&seen(&text)).list(&links);
+    out.text(&seen(&action.subject)).text(&seen(&drawn)).list(&links);
     Digest::of(&out.0)
 }
 
