@@ -580,7 +580,7 @@ fn told_of(name: &str) -> Result<String, String> {
     let subject = message["subject"].as_str().unwrap().to_owned();
     let action = Action { subject, ..action(kind, canonical) };
     let page = approvals::letter(&action).into_string();
-    let terminal = draw::message(&action);
+    let terminal = draw::message(&action, 80);
     let (_, terminal) = terminal.split_once("  Subject  ").unwrap();
     Ok(format!("{terminal}{}", page.split_once("<dt>Subject</dt>").unwrap().1))
 }

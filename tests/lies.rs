@@ -200,7 +200,7 @@ impl Chapter<'_> {
 
 fn lies() -> Vec<Lie> {
     let mut lies = Vec::new();
-    let chapters: [(_, fn(&mut Chapter)); 16] = [
+    let chapters: [(_, fn(&mut Chapter)); 17] = [
         ("1", other_bodies),
         ("2", more_recipients),
         ("3", copies),

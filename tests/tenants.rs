@@ -223,7 +223,7 @@ async fn where_a_second_person_signs_whoever_asked_does_not_and_hears_who_can() 
     // To say no takes one.
     decide(&ada, &view, Verdict::Decline).await.unwrap();
     let invited = ada.invite("eve", Some(BTreeSet::from([Role::Approver]))).await.unwrap();
-    host.join(invited.secret.text(), "correct horse battery").await.unwrap();
+    host.join(None, invited.secret.text(), "correct horse battery").await.unwrap();
     let eve = desk(&host, "main", "eve", &[Role::Approver]);
     let view = waiting(&host, &ada, "Together").await;
     let (code, hint) = hint(decide(&ada, &view, Verdict::Approve).await);

@@ -31,7 +31,8 @@ impl Older {
         let left = cli.scratch().join("left");
         std::fs::create_dir(&left).unwrap();
         let program = cli.scratch().join("sendmail");
-        std::fs::write(&program, format!("#!/bin/sh\ncat > \"$(mktemp {}/XXXXXX)\"\n", left.display())).unwrap();
+        std::fs::write(&program, format!("#!/bin/sh\ncat > \"$(mktemp {}/XXXXXX)\"\n", left.display()))
+            .unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
         let config = cli.scratch().join("config.toml");
         let text = format!(
@@ -61,7 +62,9 @@ impl Older {
         let files = std::fs::read_dir(self.cli.scratch().join("left")).unwrap();
         let letters = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
         let mut digests: Vec<_> = letters
-            .map(|letter| Sha256::digest(letter.replace('\n', "\r\n")).iter().map(|b| format!("{b:02x}")).collect())
+            .map(|letter| {
+                Sha256::digest(letter.replace('\n', "\r\n")).iter().map(|b| format!("{b:02x}")).collect()
+            })
             .collect();
         digests.sort_unstable();
         digests
@@ -104,7 +107,11 @@ fn what_was_uncertain_before_the_upgrade_stays_so_until_a_person_says_what_becam
     let uncertain = ["uncertain-text", "uncertain-undrawable"];
     older.json(&["outbox", "deliver"]);
     for name in uncertain {
-        assert_eq!(older.json(&["outbox", "show", older.of(name, "approval")])["state"], "uncertain", "{name}");
+        assert_eq!(
+            older.json(&["outbox", "show", older.of(name, "approval")])["state"],
+            "uncertain",
+            "{name}"
+        );
     }
     let resent = older.json(&["outbox", "resolve", older.of("uncertain-undrawable", "approval"), "--resend"]);
     assert_eq!(resent["state"], "sent", "{resent:#}");
@@ -120,12 +127,17 @@ fn what_was_uncertain_before_the_upgrade_stays_so_until_a_person_says_what_becam
 fn what_was_decided_before_the_upgrade_is_told_as_it_was() {
     let older = Older::open();
     let sent = older.json(&["mailbox", "sent"]);
-    let subjects: Vec<_> = sent["messages"].as_array().unwrap().iter().map(|message| &message["subject"]).collect();
+    let subjects: Vec<_> =
+        sent["messages"].as_array().unwrap().iter().map(|message| &message["subject"]).collect();
     assert_eq!(subjects, ["Sent text"]);
     let states = [("sent-text", "approved"), ("declined-text", "declined"), ("pending-text", "pending")];
     for (name, state) in states {
         let shown = older.json(&["approval", "show", older.of(name, "approval")]);
-        assert_eq!((&shown["state"], &shown["digest"]), (&json!(state), &json!(older.of(name, "digest"))), "{name}");
+        assert_eq!(
+            (&shown["state"], &shown["digest"]),
+            (&json!(state), &json!(older.of(name, "digest"))),
+            "{name}"
+        );
     }
 }
 

@@ -10,8 +10,8 @@ pub(crate) use serve::certificates;
 pub use serve::{Certificate, GRACE_SECONDS_MAX, Log, REQUESTS_PER_MINUTE_MAX, RUNS_MAX, Serve};
 
 use crate::approval::address;
-use crate::approval::outbox::{RETRY_MS, RETRY_MS_MAX};
 use crate::approval::four_eyes::{FourEyes, Whom};
+use crate::approval::outbox::{RETRY_MS, RETRY_MS_MAX};
 use crate::approval::policy::{HOUR_MS, PENDING_MS, PENDING_MS_MAX, Policy, STRICT_PENDING_MS_MAX};
 use crate::authority::Pattern;
 use crate::clock::Millis;

@@ -5,7 +5,6 @@ use crate::authority::Capability;
 use crate::digest::{Digest, Encoder};
 use serde::{Deserialize, Serialize};
 
-
 /// How a body is meant to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -636,6 +636,8 @@ fn what_an_agent_says_is_folded_away_and_has_no_layout_of_its_own() {
     let forged = "Fine.\n\n        To    boss@company.com\t\t[ Sign and send ]";
     approval.agent_says = Words { details: Map::new(), ..words(forged) };
     let one = approvals::One {
+        note: "",
+        outgoing: None,
         approval: &approval,
         user: "ann",
         next: None,
@@ -654,6 +656,8 @@ fn what_is_answered_is_withheld_from_whoever_may_not_read_that_mailbox() {
     let mut approval = shown("word", State::Pending);
     approval.answered = Some(Answered { withheld: true, messages: Vec::new() });
     let one = approvals::One {
+        note: "",
+        outgoing: None,
         approval: &approval,
         user: "ann",
         next: None,
