@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 fn corpus(name: &str) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("COUNTERSIGN_TEST_MAIL") else {
-        eprintln!("skipped: COUNTERSIGN_TEST_MAIL is not set");
+        eprintln!("SKIPPED: COUNTERSIGN_TEST_MAIL is not set");
         return None;
     };
     let folder = PathBuf::from(folder).join(name);

@@ -238,9 +238,8 @@ fn opened(file: File, path: &Path) -> std::io::Result<Sources> {
     if start.is_empty() {
         return Ok(Box::new(std::iter::empty()));
     }
-    let blank = start.iter().skip(if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
-    let blank = blank.take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let blank = blank + if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mark = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let blank = mark + start[mark..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let (first, second) = line(start, blank);
     let (behind, _) = line(start, second);
     let is_mbox = mbox::is_mbox(&start[blank..first], &start[second..behind]);

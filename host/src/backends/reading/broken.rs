@@ -119,8 +119,10 @@ fn by_python(mails: &[Vec<u8>]) -> Option<Vec<[serde_json::Value; 3]>> {
     Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
+type Holds = fn(&Case<'_>) -> bool;
+
 /// Why the two may differ about a message: every one is meant. It holds only where what it speaks of is in the message.
-const REASONS: &[(&str, fn(&Case<'_>) -> bool)] = &[
+const REASONS: &[(&str, Holds)] = &[
     ("a mark or an empty line before a header ends it for Python", |case| {
         matches!(case.block.first(), Some(0xef | b'\n' | b'\r'))
     }),
@@ -254,13 +256,13 @@ fn no_bytes_end_the_process() {
     ];
     for _ in 0..3_000 {
         let mut bytes = Vec::new();
-        while random.number() % 40 != 0 {
+        while !random.number().is_multiple_of(40) {
             match random.number() % 4 {
                 0 => bytes.push(random.number() as u8),
                 _ => bytes.extend(pieces[(random.number() % pieces.len() as u64) as usize]),
             }
         }
-        read(&bytes, random.number() % 2 == 0);
+        read(&bytes, random.number().is_multiple_of(2));
         let text = String::from_utf8_lossy(&bytes);
         date::parse(&text);
         address::list(&bytes);

@@ -118,8 +118,8 @@ pub fn text(html: &str, most: usize) -> (String, bool) {
 fn tokens(html: &str) -> impl Iterator<Item = Token> {
     let mut emitter = DefaultEmitter::default();
     emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(html, emitter).filter_map(|token| match token {
-        Ok(token) => Some(token),
+    Tokenizer::new_with_emitter(html, emitter).map(|token| match token {
+        Ok(token) => token,
         Err(never) => match never {},
     })
 }

@@ -226,7 +226,7 @@ impl Walk {
 fn best(pieces: Vec<Piece>) -> Option<Piece> {
     let said = |piece: &&Piece| !piece.text.trim().is_empty();
     let of = |kind: Kind| pieces.iter().filter(move |piece| piece.kind == kind).filter(said);
-    let text = of(Kind::Plain).next().or_else(|| of(Kind::Html).last());
+    let text = of(Kind::Plain).next().or_else(|| of(Kind::Html).next_back());
     let chosen = text.into_iter().chain(of(Kind::Calendar).next());
     joined(chosen.map(|piece| Piece { kind: piece.kind, text: piece.text.clone() }).collect())
 }
