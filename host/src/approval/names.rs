@@ -136,25 +136,27 @@ impl Familiar {
         self.domains.contains(registrable(domain(name)))
     }
 
-    /// The familiar domain that a host or the domain of an address, canonical, imitates: it looks the same or differs by one
-    /// letter, is the same under another suffix, or has it as a word; and, whoever's it is, it has it before its registrable end.
+    /// The familiar domain that a host or the domain of an address, canonical, imitates: it looks the same, or has it before its
+    /// registrable end; and, where it is not familiar itself, it differs by one letter, is the same under another suffix, or has
+    /// it as a word.
     pub fn imitated(&self, name: &str) -> Option<&str> {
         let host = domain(name);
-        if self.domains.is_empty() || self.domains.contains(host) {
+        if self.domains.is_empty() {
             return None;
         }
         let shown = unicode(host);
         let own = registrable(&shown);
-        let alike = if self.knows(host) { None } else { self.alike(own) };
+        // What looks the same stays odd, however often somebody has written to it: of two such domains the first is meant.
+        let same = self.looks.get(&look(own)).map(String::as_str);
+        let alike = if self.knows(host) { same } else { same.or_else(|| self.alike(own)) };
         let domain = self.before(shown.strip_suffix(own).unwrap_or_default()).or(alike)?;
         (domain != registrable(host)).then_some(domain)
     }
 
-    /// The familiar domain that a registrable one could be taken for.
+    /// The familiar domain that a registrable one nearly looks like, or has as a word.
     fn alike(&self, own: &str) -> Option<&str> {
         let near = nearly(&look(label(own)));
-        let same = self.looks.get(&look(own)).or_else(|| near.iter().find_map(|near| self.labels.get(near)));
-        if let Some(domain) = same {
+        if let Some(domain) = near.iter().find_map(|near| self.labels.get(near)) {
             return Some(domain);
         }
         let words: Vec<_> = label(own).split('-').map(look).collect();
@@ -297,6 +299,9 @@ mod tests {
         let both = Familiar::new(["company.com", "evil.example"]);
         assert_eq!(both.imitated("company.com.evil.example"), Some("company.com"));
         assert_eq!(both.imitated("www.evil.example"), None);
+        let both = Familiar::new(["company.com", "cornpany.com", "company.org"]);
+        assert_eq!(both.imitated("www.cornpany.com"), Some("company.com"));
+        assert_eq!([both.imitated("company.com"), both.imitated("company.org")], [None, None]);
         for name in [
             "company.com",
             "ada@mail.company.com",
