@@ -23,10 +23,11 @@ pub fn drawn(action: &Action) -> Digest {
         list.dedup();
         out.list(&list);
     }
-    // As it is drawn: what is struck out, or stands in another cell, is another message.
-    let Rendered { drawn, links, .. } = Rendered::of(action);
+    let Rendered { text, drawn, links, tree, .. } = Rendered::of(action);
+    // HTML as it is drawn: what is struck out, or stands in another cell, is another message.
+    let body = if tree.is_some() { drawn } else { text };
     let links: Vec<_> = links.into_iter().map(|link| link.href).collect();
-    out.text(&seen(&action.subject)).text(&seen(&drawn)).list(&links);
+    out.text(&seen(&action.subject)).text(&seen(&body)).list(&links);
     Digest::of(&out.0)
 }
 

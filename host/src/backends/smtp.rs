@@ -657,6 +657,7 @@ mod tests {
             subject in "\\PC{0,300}", body in "(\\PC|[.\r\n\t =]){0,1500}", name in "[a-z]{1,60}",
             recipients in 1..12,
         ) {
+            let body = crate::approval::body::canonical(sample().body_kind, &body).unwrap();
             let mut action = crate::approval::Action { subject, body, ..sample() };
             action.to = (0..recipients).map(|n| format!("{name}{n}@example.com")).collect();
             let bytes = letter::render(&action, "id@example.com", 0).unwrap();

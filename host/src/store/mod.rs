@@ -493,7 +493,8 @@ mod tests {
             assert_eq!(indexes(older), indexes(&new));
         }
         let policy: String = old.query_row("SELECT text FROM policy", [], |row| row.get(0)).unwrap();
-        assert_eq!(policy, serde_json::to_string(&crate::approval::Policy::default()).unwrap());
+        let policy: crate::approval::Policy = serde_json::from_str(&policy).unwrap();
+        assert_eq!(policy, crate::approval::Policy::default());
     }
 
     #[test]
@@ -504,7 +505,7 @@ mod tests {
         db.pragma_update(None, "user_version", 3).unwrap();
         let action = crate::approval::action::tests::sample();
         for (approval, state, to) in [("a", "sent", "x@mail.company.com"), ("b", "queued", "x@other.org")] {
-            let action = crate::approval::Action { to: vec![to.into()], ..action.clone() }.encode();
+            let action = Action { to: vec![to.into()], ..action.clone() }.encode();
             let sql = "INSERT INTO outbox (approval, intent, tenant, user, state, message_id, action, bytes, armed_ms, attempts, \
                        due_ms) VALUES (?1, 1, 'main', 'local', ?2, ?1, ?3, x'', 1, 1, 1)";
             db.execute(sql, rusqlite::params![approval, state, action]).unwrap();

@@ -43,9 +43,14 @@ fn way(c: char) -> Way {
     }
 }
 
-/// Whether a line has letters of one direction and letters or digits of the other, so that its order depends on its reader.
+/// Whether a line has letters of one direction and letters or digits of the other, so that its order depends on its reader; or
+/// Arabic numbers that change places among themselves, as they do with nothing but spaces and signs between them.
 pub fn is_mixed(line: &str) -> bool {
-    has(line, Way::Right) && has(line, Way::Left)
+    let numbers = || line.chars().any(|c| !c.is_ascii() && bidi_class(c) == BidiClass::AN);
+    match has(line, Way::Right) {
+        true => has(line, Way::Left),
+        false => numbers() && seen(line, Level::ltr()) != line,
+    }
 }
 
 /// Whether a text goes from right to left and nothing in it the other way.
@@ -161,7 +166,7 @@ mod tests {
         ] {
             assert!(!is_mixed(line), "{line}");
         }
-        for line in ["שלום 5", "مرحبا ٥", "a א", "\u{202e}abc", "abc\u{2067}", "א\u{202d}", "1\u{200f}2"]
+        for line in ["\u{661}\u{662} \u{663}\u{664}", "EUR \u{661} - \u{662}", "שלום 5", "مرحبا ٥", "a א", "\u{202e}abc", "abc\u{2067}", "א\u{202d}", "1\u{200f}2"]
         {
             assert!(is_mixed(line), "{line:?}");
         }
