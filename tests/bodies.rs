@@ -580,7 +580,7 @@ fn told_of(name: &str) -> Result<String, String> {
     let subject = message["subject"].as_str().unwrap().to_owned();
     let action = Action { subject, ..action(kind, canonical) };
     let page = approvals::letter(&action).into_string();
-    let terminal = draw::message(&action, 80);
+    let terminal = draw::message(&action, 200);
     let (_, terminal) = terminal.split_once("  Subject  ").unwrap();
     Ok(format!("{terminal}{}", page.split_once("<dt>Subject</dt>").unwrap().1))
 }
@@ -669,7 +669,6 @@ fn what_an_earlier_version_asked_and_readers_see_in_two_ways_has_to_be_asked_aga
     let edited = cli.json(0, &["approval", "show", &id]);
     assert_eq!(edited["action"]["version"], 2);
     assert_eq!(edited["action"]["body"], "<div dir=\"ltr\">\n<p>Pay 900</p>\n</div>\n");
-    cli.json(5, &["approval", "decline", &id]);
 
     // One that is seen in one way goes on.
     let id = waits();

@@ -190,12 +190,12 @@ async fn the_names_are_those_that_dashboards_know_and_nothing_in_them_is_foreign
     assert_eq!(
         types(&before),
         [
-            "countersign_build info",
-            "countersign_decisions counter",
-            "countersign_sends counter",
-            "countersign_refusals counter",
-            "countersign_runs_ended counter",
-            "countersign_database_commits counter",
+            "countersign_build_info gauge",
+            "countersign_decisions_total counter",
+            "countersign_sends_total counter",
+            "countersign_refusals_total counter",
+            "countersign_runs_ended_total counter",
+            "countersign_database_commits_total counter",
             "countersign_run_seconds histogram",
             "countersign_resume_seconds histogram",
             "countersign_commit_seconds histogram",

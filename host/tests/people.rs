@@ -327,7 +327,8 @@ async fn one_browser_too_many_signs_the_oldest_of_that_person_out() {
 async fn other_roles_hold_at_once_in_every_browser_and_through_every_token() {
     let (room, _) = Room::owned().await;
     let ann = room.joined(TENANT, "ann", &[Role::Invoker, Role::Approver]).await;
-    let all = room.host.make_token(&ann.person, "all", None, 1).await.unwrap().token.text();
+    let named = Some(ann.person.roles.clone());
+    let all = room.host.make_token(&ann.person, "all", named, 1).await.unwrap().token.text();
     let roles = Some(set(&[Role::Approver]));
     let one = room.host.make_token(&ann.person, "one", roles, 1).await.unwrap().token.text();
     let through = async |token: &str| room.host.token(token).await.unwrap().roles;
@@ -463,7 +464,10 @@ async fn a_token_says_whose_it_is_until_it_ends_or_is_revoked() {
     let text = made.token.text();
     let known = room.host.token(&text).await.unwrap();
     assert_eq!(known.by(), format!("owner/{}", made.row.id));
-    assert_eq!((known.tenant.as_str(), &known.roles), (TENANT, &owner.person.roles));
+    // Who may sign does not sign through a program, unless that was said.
+    let mut unnamed = owner.person.roles.clone();
+    assert!(unnamed.remove(&Role::Approver));
+    assert_eq!((known.tenant.as_str(), &known.roles), (TENANT, &unnamed));
     let listed = room.host.tokens("owner").unwrap();
     assert_eq!(
         listed,
@@ -580,13 +584,13 @@ async fn the_audit_of_a_tenant_tells_who_was_let_in_by_whom_and_as_what() {
         assert_eq!(room.host.audit(tenant, None).unwrap().broken, None);
         told
     };
-    let all = r#"["operator","approver","invoker","auditor"]"#;
+    let all = r#"["operator","approver","invoker","auditor","metrics"]"#;
     let by = countersign::host::principal();
     assert_eq!(
         told(TENANT)[1..],
         [
             format!(r#"invite {{"tenant":"main","person":"owner","roles":{all},"by":"{by}"}}"#),
-            r#"join {"tenant":"main","user":"owner","person":"owner"}"#.into(),
+            r#"join {"tenant":"main","user":"owner","person":"owner","from":null}"#.into(),
             r#"invite {"tenant":"main","person":"ann","roles":["approver","invoker"],"by":"owner/browser"}"#
                 .into(),
             r#"assign {"tenant":"main","person":"ann","roles":["auditor"],"by":"owner/browser"}"#.into(),

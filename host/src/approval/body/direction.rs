@@ -166,8 +166,17 @@ mod tests {
         ] {
             assert!(!is_mixed(line), "{line}");
         }
-        for line in ["\u{661}\u{662} \u{663}\u{664}", "EUR \u{661} - \u{662}", "שלום 5", "مرحبا ٥", "a א", "\u{202e}abc", "abc\u{2067}", "א\u{202d}", "1\u{200f}2"]
-        {
+        for line in [
+            "\u{661}\u{662} \u{663}\u{664}",
+            "EUR \u{661} - \u{662}",
+            "שלום 5",
+            "مرحبا ٥",
+            "a א",
+            "\u{202e}abc",
+            "abc\u{2067}",
+            "א\u{202d}",
+            "1\u{200f}2",
+        ] {
             assert!(is_mixed(line), "{line:?}");
         }
         assert!(is_right_to_left("שלום, עולם!") && !is_right_to_left("...") && !is_right_to_left("א 1"));
