@@ -7,6 +7,7 @@ use crate::view::{
 };
 use countersign::agent::Manifest;
 use countersign::approval::Version;
+use countersign::approval::body::direction::is_mixed;
 use countersign::approval::body::{self, Link};
 use countersign::approval::decision::State;
 use countersign::approval::notices::{Flag, Notice, Weight};
@@ -501,9 +502,14 @@ fn no_tag_and_no_attribute_comes_from_anybody_else() {
     assert!(payloads.len() >= 200, "{}", payloads.len());
     let plain: Vec<_> = all("word").iter().map(|(_, html)| skeleton(html).0).collect();
     let hiding: Vec<_> = all("wo\u{200b}rd").iter().map(|(_, html)| skeleton(html).0).collect();
+    let turning: Vec<_> = all("\u{202e}word").iter().map(|(_, html)| skeleton(html).0).collect();
     for payload in &payloads {
-        // Only that characters are hidden is told in a tag of ours.
-        let expected = if hidden(payload).next().is_some() { &hiding } else { &plain };
+        // Only that characters are hidden, or turn a line round, is told in tags of ours.
+        let expected = match (is_mixed(payload), hidden(payload).next()) {
+            (true, _) => &turning,
+            (false, Some(_)) => &hiding,
+            (false, None) => &plain,
+        };
         for ((name, html), expected) in all(payload).iter().zip(expected) {
             let (tags, targets) = skeleton(html);
             assert_eq!(tags, *expected, "{name}: {payload}");
