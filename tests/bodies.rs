@@ -420,21 +420,28 @@ struct Case {
 fn differences(case: &Case, letter: &[Seen], page: &[Seen]) -> Option<String> {
     // A line of nothing but space takes none in a browser.
     let shows = |line: &&Seen| !line.written.trim_matches(' ').is_empty();
-    let terminal = drawn(&case.rendered);
-    let terminal: Vec<_> = terminal.iter().filter(shows).collect();
+    let drawn = drawn(&case.rendered);
+    // An item that begins with a line across, or with nothing but space, has its mark there.
+    let mut above: Option<&str> = None;
+    let mut terminal = Vec::new();
+    for line in &drawn {
+        match shows(&line) {
+            true => terminal.push((line, above.take())),
+            false => above = line.mark.as_deref().or(above),
+        }
+    }
     let letter: Vec<_> = letter.iter().filter(shows).collect();
     if terminal.len() != letter.len() {
         return Some(format!("{} lines on the terminal, {} in the letter", terminal.len(), letter.len()));
     }
-    for (shown, real) in terminal.iter().zip(&letter) {
+    for ((shown, above), real) in terminal.iter().zip(&letter) {
         let orders: Vec<_> = shown.seen.split('\n').skip(1).map(flat).collect();
         let is_right = body::direction::is_right_to_left(&real.written);
         let same_order = match orders.is_empty() {
             true => is_right || real.seen == real.written,
             false => orders.contains(&flat(&real.seen)),
         };
-        // An item whose first line is blank has its mark there.
-        let same_mark = shown.mark == real.mark || case.written.contains("&nbsp;") && shown.mark.is_none();
+        let same_mark = shown.mark == real.mark || shown.mark.is_none() && real.mark.as_deref() == *above;
         let columns = real.columns.as_ref().filter(|_| real.written.is_ascii());
         let same_columns = columns.is_none_or(|columns| columns.iter().copied().eq(0..real.written.len()));
         let indent = "    ".repeat(real.items.saturating_sub(shown.items));

@@ -424,7 +424,7 @@ fn what_waits_is_counted_while_one_looks_on() {
     browser.reads("This has been decided");
     browser.axe();
     browser.follow("Look again");
-    browser.reads("by paul at");
+    browser.reads("by a program with paul's token");
     assert!(!browser.has("button", "Sign and send"));
     browser.until("one in the title", || browser.title().starts_with("(1) Approval"));
 }

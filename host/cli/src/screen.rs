@@ -75,9 +75,9 @@ fn size(terminal: &Term) -> Option<(usize, usize)> {
 
 /// At most how many columns a character takes on any terminal, apart from what stands before it. Terminals do not agree: letters that
 /// Unicode calls ambiguous (UAX #11), Cyrillic and accented ones among them, are two columns wide on some; so are many signs that
-/// the tables call narrow; and what clings to a letter may get a column of its own. A row that is too short deceives nobody.
+/// the tables call narrow; and what clings to a letter may get columns of its own. A row that is too short deceives nobody.
 pub fn columns_of(c: char) -> usize {
-    if matches!(c, ' '..='~') || clings(c) { 1 } else { 2 }
+    if matches!(c, ' '..='~') || clings(c) && c < '\u{1100}' { 1 } else { 2 }
 }
 
 /// Shows `above`, which is broken for this screen, and a question under it, and reads the answer to it. Nothing where that is
@@ -93,13 +93,15 @@ pub fn ask(screen: Screen, above: &str, question: &str) -> Result<Option<bool>> 
     // The question itself, and the line the answer ends with.
     screen.shows(above.lines().count() + 2)?;
     let mut terminal = std::io::stderr().lock();
-    let written = write!(terminal, "{above}{question} [y/n] ").and_then(|()| terminal.flush());
-    written.map_err(anyhow::Error::from)?;
+    write!(terminal, "{above}").and_then(|()| terminal.flush()).map_err(anyhow::Error::from)?;
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
+        // Before the question is written, and not behind it: an answer may follow the question at once.
         tcdrain(terminal.as_fd()).map_err(anyhow::Error::from)?;
         tcflush(stdin.as_fd(), FlushArg::TCIFLUSH).map_err(anyhow::Error::from)?;
     }
+    let asked = write!(terminal, "{question} [y/n] ").and_then(|()| terminal.flush());
+    asked.map_err(anyhow::Error::from)?;
     // Without the buffer of the library, which may hold what was typed before, and would keep what is behind the answer.
     let line = answer(File::from(stdin.as_fd().try_clone_to_owned().map_err(anyhow::Error::from)?))?;
     Ok(match line.as_deref().map(str::trim).map(str::to_ascii_lowercase).as_deref() {
@@ -131,10 +133,11 @@ mod tests {
 
     #[test]
     fn letters_terminals_do_not_agree_on_count_as_two() {
-        for wide in ['я', 'Ω', 'é', '日', 'Ａ', '👍', '±', '─', '❤'] {
+        for wide in ['я', 'Ω', 'é', '日', 'Ａ', '👍', '±', '─', '❤', '\u{1b71}', '\u{fe0f}', '\u{200d}']
+        {
             assert_eq!(columns_of(wide), 2, "{wide}");
         }
-        for narrow in ['a', '~', ' ', '\u{301}', '\u{5b0}', '\u{fe0f}', '\u{200d}'] {
+        for narrow in ['a', '~', ' ', '\u{301}', '\u{5b0}'] {
             assert_eq!(columns_of(narrow), 1, "{narrow:?}");
         }
     }

@@ -7,7 +7,7 @@
 use crate::address;
 use crate::printable::{is_blank, short};
 use crate::refusals::Refusal;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
 /// The longest link, in bytes: a person is shown all of it.
@@ -16,6 +16,18 @@ pub const LINK_BYTES_MAX: usize = 2_048;
 const QUOTED_CHARS: usize = 60;
 /// What a mail link leaves as it is; RFC 6068, 2, lets more stand, which readers then decode differently.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What the URL standard leaves in a query or a path and RFC 3986 does not know: some readers end a link there.
+const ENDING: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 /// As [`PLAIN`], in an address.
 const PLAIN_ADDRESS: &AsciiSet = &PLAIN.remove(b'@');
 
@@ -97,7 +109,8 @@ fn web(link: &str, rest: &str) -> Result<CanonicalLink, Wrong> {
     if !is_host(&host) {
         return Err(("has a host that cannot exist".into(), CURE));
     }
-    Ok(CanonicalLink { href: url.into(), leads: Leads::Host(host) })
+    let href = utf8_percent_encode(url.as_str(), ENDING).to_string();
+    Ok(CanonicalLink { href, leads: Leads::Host(host) })
 }
 
 /// A parsed host as [`Leads::Host`] has it.

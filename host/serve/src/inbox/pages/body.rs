@@ -14,7 +14,22 @@ use maud::{Markup, html};
 pub fn body(body: &Rendered) -> Markup {
     match &body.tree {
         Some(tree) => html! { div.foreign.body dir="ltr" { (blocks(&tree.blocks, body.base)) } },
-        None => text::block(&body.drawn),
+        None => lines(&body.drawn),
+    }
+}
+
+/// Text as it stands. Each line has a direction of its own: a browser would give one without letters that of its neighbours.
+fn lines(text: &str) -> Markup {
+    let dir = |line: &str| if is_right_to_left(line) { "rtl" } else { "ltr" };
+    html! {
+        pre.foreign {
+            // A browser passes over the first line break, so one of ours comes first.
+            "\n"
+            @for (number, line) in text.split('\n').enumerate() {
+                @if number > 0 { "\n" }
+                bdi dir=(dir(line)) { (printable::printable(line)) }
+            }
+        }
     }
 }
 
