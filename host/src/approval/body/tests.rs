@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "how long something takes is read from the wall clock")]
+
 use super::super::action::tests::sample;
 use super::*;
 use proptest::prelude::*;

@@ -1,6 +1,8 @@
 //! Five hundred broken mails, made from the inputs in `tests/cases/mail` and, where `COUNTERSIGN_TEST_MAIL` names a folder, from real
 //! mail: none ends the process, and sender, subject and date are what Python's `email` reads, or there is a reason why not.
 
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 use super::*;
 use crate::clock::Stream;
 use std::io::Write as _;
