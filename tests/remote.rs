@@ -607,7 +607,13 @@ impl Side {
     /// With everything that is drawn at random, or is a time or a name of the door, said by when it came first.
     fn normal(&mut self, text: &str) -> String {
         let is_of_word = |c: char| c.is_ascii_alphanumeric() || "_-/:.".contains(c);
-        let (mut out, mut rest) = (String::new(), text);
+        // At a server it was a program that decided.
+        let mut person = text.to_owned();
+        while let Some((before, program)) = person.split_once("a program with ada's token ") {
+            let (_, after) = program.split_once(')').unwrap();
+            person = format!("{before}ada/token{after}");
+        }
+        let (mut out, mut rest) = (String::new(), person.as_str());
         while let Some(begin) = rest.find(is_of_word) {
             out += &rest[..begin];
             rest = &rest[begin..];

@@ -11,7 +11,7 @@ from countersign_client.api.me import get_me
 from countersign_client.api.sent import get_sent
 from countersign_client.api.server import get_metrics, get_readyz
 from countersign_client.client import AuthenticatedClient
-from countersign_client.models import Decide, NewIntent, NewIntentParameters, Problem
+from countersign_client.models import Decide, NewIntent, NewIntentParameters, Problem, Verdict
 from countersign_client.types import File
 
 client = AuthenticatedClient(
@@ -41,7 +41,7 @@ assert len(waiting) == 1, waiting
 shown = get_approvals_id.sync(waiting[0].id, client=client)
 assert shown.action.subject == "Report of the week", shown
 ran = post_approvals_id_decision.sync(
-    shown.id, client=client, wait=30, body=Decide(verdict="approve", digest=shown.digest)
+    shown.id, client=client, wait=30, body=Decide(verdict=Verdict.APPROVE, digest=shown.digest)
 )
 assert not isinstance(ran, Problem), ran
 assert get_intents_id.sync(first.intent, client=client, wait=30).status == "done"

@@ -83,7 +83,7 @@ fn build(routes: &[Route]) -> Value {
     let mut components = schemas.take_definitions(true);
     let codes: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
     components["Problem"]["properties"]["code"]["enum"] = json!(codes);
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Countersign",
@@ -97,7 +97,38 @@ fn build(routes: &[Route]) -> Value {
             "schemas": components,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
-    })
+    });
+    enumerate(&mut document);
+    document
+}
+
+/// Writes a choice between texts as an `enum`, which programs that write clients understand, where the schemas of our types have one
+/// `const` for each. What each means goes into the description of them all.
+fn enumerate(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(enumerate),
+        Value::Object(fields) => {
+            let choices = fields.get("oneOf").and_then(Value::as_array);
+            let texts: Option<Vec<String>> = choices.and_then(|choices| {
+                choices.iter().map(|choice| choice["const"].as_str().map(str::to_owned)).collect()
+            });
+            if let (Some(texts), Some(choices)) = (texts, choices) {
+                let meant = choices.iter().filter_map(|choice| {
+                    Some(format!("`{}`: {}", choice["const"].as_str()?, choice["description"].as_str()?))
+                });
+                let own = fields.get("description").and_then(Value::as_str).map(str::to_owned);
+                let about: Vec<_> = own.into_iter().chain(meant).collect();
+                fields.shift_remove("oneOf");
+                fields.insert("type".into(), json!("string"));
+                fields.insert("enum".into(), json!(texts));
+                if !about.is_empty() {
+                    fields.insert("description".into(), json!(about.join(" ")));
+                }
+            }
+            fields.values_mut().for_each(enumerate);
+        }
+        _ => {}
+    }
 }
 
 fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Value) -> Value {
