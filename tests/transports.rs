@@ -417,14 +417,17 @@ fn run(program: Program, parcel: &Parcel) -> Outcome {
 fn a_program_gets_recipients_as_arguments_and_the_letter_on_its_input() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
-    let parcel = letter(BODY, &["-oQ/tmp@example.test", "bob@example.test"]);
+    // What a program could take for an option is no address.
+    let option = letter(BODY, &["-oQ/tmp@example.test", "bob@example.test"]);
+    assert!(never(run(script("echo taken"), &option)).contains("no address"));
+    let parcel = letter(BODY, &["eve@example.test", "bob@example.test"]);
     let said = run(
         script(&format!("printf '%s\\n' \"$@\" > {at}/argv; cat > {at}/stdin; env > {at}/env; echo taken")),
         &parcel,
     );
     assert_eq!(said, Outcome::Sent { said: "taken".into() });
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-    assert_eq!(read("argv"), format!("-i\n-f\n{FROM}\n--\n-oQ/tmp@example.test\nbob@example.test\n"));
+    assert_eq!(read("argv"), format!("-i\n-f\n{FROM}\n--\neve@example.test\nbob@example.test\n"));
     assert_eq!(read("stdin").replace('\n', "\r\n").into_bytes(), parcel.bytes);
     assert!(!read("env").contains("CARGO"), "{}", read("env"));
 }
@@ -521,7 +524,7 @@ fn msmtp_hands_over_what_was_signed() {
     };
     let bodies = ["dots", BODY, "Hello", "a\r\nb\r", "x\n\n\n"];
     for (n, body) in bodies.into_iter().enumerate() {
-        let to = ["-bob@example.test", "eve@example.test"];
+        let to = ["bob@example.test", "eve@example.test"];
         let parcel = if body == "dots" { dots(&to) } else { letter(body, &to) };
         let outcome = run(program.clone(), &parcel);
         assert_eq!(class(&outcome), "sent", "{outcome:?}");

@@ -110,7 +110,8 @@ fn hostile_agent(number: usize, texts: &[String]) -> Vec<u8> {
 fn hostile_script(number: usize, text: &str) -> Value {
     // A subject is one line, told or sent.
     let subject = text.replace(char::is_control, " ");
-    let message = json!({ "to": ["team@example.com"], "subject": subject, "body": text });
+    // Each to somebody else: what looks the same is not asked about again and again.
+    let message = json!({ "to": [format!("team{number}@example.com")], "subject": subject, "body": text });
     let details = json!({
         "to": [text], "subject": subject, "body": text, "preview": text, text: text, "list": [text, { text: [text] }]
     });
