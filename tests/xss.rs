@@ -7,7 +7,7 @@ use crate::support::browser::Browser;
 use crate::support::server::{Beside, Request, Server, Who, encoded};
 use crate::support::{Cli, guest, workspace};
 use countersign::agent::Package;
-use countersign::approval::Verdict;
+use countersign::approval::{BodyKind, Verdict};
 use countersign::people::{Role, Scope, TENANT};
 use countersign::printable::line;
 use serde_json::{Value, json};
@@ -157,8 +157,10 @@ fn hostile_mail(hour: usize, texts: &[String]) -> tempfile::TempDir {
         let name = header.replace('\\', "\\\\").replace('"', "\\\"");
         let mail = format!(
             "From: \"{name}\" <a{number}@example.com>\r\nTo: \"{name}\" <petra@localhost>\r\nSubject: {header}\r\n\
-             Date: Sun, 22 Nov 2026 {hour:02}:00:{:02} +0000\r\nMessage-ID: <{name}>\r\n\
+             Date: {} Nov 2026 {:02}:00:{:02} +0000\r\nMessage-ID: <{name}>\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n",
+            20 + hour / 24,
+            hour % 24,
             number % 60
         );
         std::fs::write(folder.path().join(format!("{number}.eml")), mail).unwrap();
@@ -272,7 +274,9 @@ fn nothing_an_agent_or_a_mail_says_runs_on_any_page() {
     }
     assert_eq!(listed, payloads.len() as u64);
     for ((approval, _, _), text) in approvals.iter().zip(&payloads) {
-        watched.look(&format!("/approvals/{approval}"), &[text]);
+        // A body leaves, and is shown, without tabs.
+        let body = countersign::approval::body::canonical(BodyKind::Text, text).unwrap();
+        watched.look(&format!("/approvals/{approval}"), &[&body]);
     }
     // What came of it, once a person has said no, in such words.
     for ((approval, digest, intent), text) in approvals.iter().zip(&payloads) {

@@ -4,7 +4,7 @@
 //! cannot show.
 
 use super::text;
-use countersign::approval::body::direction::{Base, escaped, is_mixed, is_right_to_left};
+use countersign::approval::body::direction::{Base, escaped, has_right_to_left, is_mixed, is_right_to_left};
 use countersign::approval::body::tree::{Block, Cell, Line, Marks, Run, words};
 use countersign::approval::body::{Rendered, line_orders, marked};
 use countersign::printable;
@@ -14,7 +14,8 @@ use maud::{Markup, html};
 pub fn body(body: &Rendered) -> Markup {
     match &body.tree {
         Some(tree) => html! { div.foreign.body dir="ltr" { (blocks(&tree.blocks, body.base)) } },
-        None => lines(&body.drawn),
+        None if has_right_to_left(&body.drawn) => lines(&body.drawn),
+        None => text::block(&body.drawn),
     }
 }
 
