@@ -291,8 +291,8 @@ fn nothing_an_agent_or_a_mail_says_runs_on_any_page() {
         watched.look(&format!("/intents/{intent}"), &[text]);
     }
     for (intent, texts) in mails.iter().zip(payloads.chunks(MAILS)) {
-        // What the agent was answered is shown as JSON, in which these are written otherwise.
-        let plain = texts.iter().find(|text| !text.contains(['"', '\\', '\n'])).unwrap();
+        // What the agent was answered is shown as JSON, in which these are written otherwise, the newest first, and cut.
+        let plain = texts.iter().rev().find(|text| !text.contains(['"', '\\', '\n'])).unwrap();
         watched.look(&format!("/intents/{intent}"), &[plain]);
     }
     let named: Vec<_> = payloads.chunks(TOGETHER).map(|texts| texts[0].as_str()).collect();
