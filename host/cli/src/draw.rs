@@ -30,7 +30,7 @@ pub struct Look<'a> {
 pub enum Words {
     /// A few lines, however much it says.
     Few,
-    /// Everything.
+    /// All of them, however many lines they take.
     All,
 }
 

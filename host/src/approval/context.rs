@@ -24,7 +24,7 @@ pub struct Received {
     pub from: String,
     /// When, in RFC 3339, as the mailbox said.
     pub at: String,
-    /// Its subject.
+    /// Its subject, cut to the limit of fields.
     pub subject: String,
     /// How its body begins.
     pub body: String,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// For whose messages a second person is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FourEyes {
-    /// For everybody's.
+    /// Whether it holds for all messages of this host.
     pub everybody: bool,
     /// For those of these.
     pub of: Vec<Whom>,

@@ -70,7 +70,7 @@ pub enum Repeat {
     },
     /// It has just been declined.
     Declined {
-        /// When.
+        /// When it was declined.
         at_ms: Millis,
         /// Until when it counts.
         until_ms: Millis,
@@ -104,7 +104,7 @@ pub struct Earlier {
     pub approval: String,
     /// What became of it.
     pub fate: Fate,
-    /// Since when.
+    /// Since when it stands so.
     pub at_ms: Millis,
 }
 

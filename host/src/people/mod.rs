@@ -229,9 +229,9 @@ pub fn in_full(tenant: &str, name: &str) -> String {
 /// slash stands what a person at a server showed. No name has a slash. The one place that reads what [`Person::by`] writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Their name.
+    /// The name they sign in with, or of the user of the system.
     pub person: String,
-    /// Through what.
+    /// What they showed to be let in.
     pub through: Through,
 }
 

@@ -81,11 +81,11 @@ impl Default for Throttle {
 /// Who tries to sign in, and from where. All of it but the address is hostile.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried<'a> {
-    /// The address.
+    /// The address the tries come from.
     pub from: IpAddr,
     /// What a browser shows that has signed in as this very person, and nobody else can; somebody has looked that it is theirs.
     pub browser: Option<Digest>,
-    /// Whose host.
+    /// The tenant the name belongs to.
     pub tenant: &'a str,
     /// The name that was typed.
     pub name: &'a str,

@@ -19,7 +19,7 @@ const PIECE_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Document(Vec<Node>);
 
-/// A node.
+/// An element, a text or a comment, and what stands in it.
 #[derive(Debug)]
 pub struct Node {
     /// What it is.
@@ -44,7 +44,7 @@ pub enum Kind {
 }
 
 impl Document {
-    /// Reads HTML.
+    /// Parses HTML as a browser does, within the limits of the module.
     ///
     /// # Errors
     ///

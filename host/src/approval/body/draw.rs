@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// Begins a mark of ours.
 pub const MARK_OPEN: char = '⟦';
-/// Ends it.
+/// Ends a mark of ours.
 pub const MARK_CLOSE: char = '⟧';
 /// What could be taken for one of them.
 const LIKE_MARKS: [char; 4] = [MARK_OPEN, MARK_CLOSE, '\u{301a}', '\u{301b}'];

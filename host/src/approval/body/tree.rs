@@ -64,11 +64,11 @@ pub struct Run {
 pub struct Marks(u8);
 
 impl Marks {
-    /// Bold.
+    /// Bold: `strong`, `b`.
     pub const STRONG: Marks = Marks(1);
-    /// Italic.
+    /// Italic: `em`, `i`.
     pub const EMPHASIS: Marks = Marks(2);
-    /// Underlined.
+    /// Underlined: `u`, `ins`.
     pub const UNDERLINE: Marks = Marks(4);
     /// Struck out: what is said is that it does not hold.
     pub const STRIKE: Marks = Marks(8);
@@ -83,7 +83,7 @@ impl Marks {
         (Marks::CODE, "code"),
     ];
 
-    /// Both.
+    /// These marks and those of `other`.
     pub fn with(self, other: Marks) -> Marks {
         Marks(self.0 | other.0)
     }

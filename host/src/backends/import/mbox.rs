@@ -26,7 +26,7 @@ enum Style {
     Git,
     /// `From `, and perhaps a hyphen.
     Bare,
-    /// `From ann@example.org`
+    /// An address and no date behind it: `From ann@example.org`.
     Undated,
 }
 
