@@ -23,6 +23,7 @@ mod javascript;
 mod kit;
 mod languages;
 mod lies;
+mod line;
 mod mail;
 mod matrix;
 mod notify;

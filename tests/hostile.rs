@@ -2,7 +2,7 @@
 
 use crate::support::{Cli, guest, workspace};
 use countersign::approval::decision::State;
-use countersign::approval::{ASKS_PER_RUN_MAX, Action, Binding, PENDING_PER_AGENT_MAX, Verdict, letter};
+use countersign::approval::{ASKS_PER_RUN_MAX, Action, Binding, PENDING_PER_AGENT, Verdict, letter};
 use countersign::authority::Capability;
 use countersign::clock::Clock;
 use countersign::config::Config;
@@ -211,14 +211,41 @@ async fn an_agent_that_asks_for_ever_is_refused_and_then_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_whose_questions_pile_up_can_ask_no_more() {
+async fn runs_of_an_agent_whose_questions_pile_up_stand_in_line() {
     let desk = Desk::with_fuel(LITTLE_FUEL).await;
     let ask = json!([{ "call": "approval.request", "with": { "action": "a", "title": "t" } }]);
-    for _ in 0..PENDING_PER_AGENT_MAX {
-        assert_eq!(desk.script(ask.clone()).await.intent.status, Status::Waiting);
+    let mut asked = Vec::new();
+    for _ in 0..PENDING_PER_AGENT {
+        let run = desk.script(ask.clone()).await;
+        assert_eq!(run.intent.status, Status::Waiting);
+        asked.push(run);
     }
-    let refused = verdict(&desk.script(ask).await);
-    assert!(refused.starts_with("approval.request -> RATE_LIMIT_EXCEEDED"), "{refused}");
+    let mut line = Vec::new();
+    for _ in 0..3 {
+        let run = desk.script(ask.clone()).await;
+        assert_eq!(
+            (run.intent.status, run.intent.card.as_ref(), run.approvals.len()),
+            (Status::Blocked, None, 0)
+        );
+        line.push(run.intent.id);
+    }
+    let status = |id: &str| desk.host.show(USER, id).unwrap().intent.status;
+    let next =
+        async || desk.host.due().await.unwrap().into_iter().map(|place| place.intent).collect::<Vec<_>>();
+    assert!(next().await.is_empty(), "there is no room");
+    // A place is free: it is that of who has waited longest, and nobody who comes now takes it.
+    desk.decline(&asked.pop().unwrap()).await;
+    let late = desk.script(ask.clone()).await;
+    assert_eq!(late.intent.status, Status::Blocked);
+    assert_eq!(next().await, line[..1]);
+    assert!(next().await.is_empty(), "its place is kept for it");
+    assert_eq!(desk.host.resume(USER, &line[0]).await.unwrap().intent.status, Status::Waiting);
+    // Whoever is cancelled leaves the line, and a cancelled ask leaves a place.
+    desk.host.cancel(USER, &line[1]).await.unwrap();
+    desk.host.cancel(USER, &asked.pop().unwrap().intent.id).await.unwrap();
+    desk.host.settle().await.unwrap();
+    assert_eq!(status(&line[2]), Status::Waiting, "every door picks it up");
+    assert_eq!(status(&late.intent.id), Status::Blocked);
     desk.goes_on().await;
 }
 
@@ -364,23 +391,16 @@ async fn a_second_ask_in_between_shows_what_the_first_could_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_other_than_the_approved_one_is_refused_naming_the_field_and_disarms_it() {
     let desk = Desk::with_fuel(LITTLE_FUEL).await;
-    // The agent's desk is so full of questions that its second one is refused unseen: nothing looks ahead from there.
-    for _ in 2..PENDING_PER_AGENT_MAX {
-        desk.misbehave("differ_by_random").await;
-    }
     for field in FIELDS {
+        let first = desk.run(MISBEHAVING, "send_other", other(field, true)).await;
+        desk.decline(&desk.approve(&first).await).await;
+        // Of what was just declined nobody is asked again, so that nobody is shown this message.
         let asked = desk.run(MISBEHAVING, "send_other", other(field, true)).await;
-        let crowd = desk.misbehave("differ_by_random").await;
-        desk.decide(&asked, Verdict::Approve).await;
-        let more = desk.misbehave("differ_by_random").await;
-        let told = verdict(&desk.resume(&asked).await);
+        let told = verdict(&desk.approve(&asked).await);
         let expected = format!(r#"APPROVAL_REQUIRED {{"reason":"differs","fields":["{field}"],"#);
         assert!(told.starts_with(&expected), "{told}");
         assert_eq!(desk.state(&asked), State::Cancelled, "{field}");
         assert_eq!(desk.sent(), []);
-        for run in [crowd, more] {
-            desk.host.cancel(USER, &run.intent.id).await.unwrap();
-        }
     }
     desk.goes_on().await;
 }

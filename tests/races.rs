@@ -403,11 +403,12 @@ async fn one_of_two_processes() {
     }
     let (mut durable, mut lost, mut withdrawn) = (0, 0, 0);
     for tried in uses {
-        match tried.await.unwrap() {
+        let committed = tried.await.unwrap();
+        match committed {
             Committed::Durable(_) => durable += 1,
             Committed::Lost => lost += 1,
             Committed::Withdrawn => withdrawn += 1,
-            Committed::Crowded(crowd) => panic!("a use was refused as an ask is: {crowd:?}"),
+            Committed::InLine | Committed::Spared(_) => panic!("a use was taken as an ask is: {committed:?}"),
         }
     }
     for pickup in pickups {
@@ -555,6 +556,7 @@ impl Field {
             approval: Box::new(approval),
             suffix: Vec::new(),
             uses: None,
+            pending_max: u32::MAX,
             log: String::new(),
             fuel: 1,
         };
@@ -619,7 +621,7 @@ async fn use_up(store: &Store, race: &Race, now: Millis) {
         change: Change::Release { approval, message },
     };
     let committed = store.commit(commit).await.unwrap();
-    assert!(!matches!(committed, Committed::Crowded(_)));
+    assert!(!matches!(committed, Committed::InLine | Committed::Spared(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -874,7 +876,7 @@ fn denials(entries: &[audit::Entry]) -> BTreeMap<String, u64> {
 /// How many messages the approvals of an intent let out, as its record has them.
 fn sent_for(view: &View) -> usize {
     let used = view.approvals.iter().filter(|stored| stored.approval.state == State::Used).count();
-    assert!(!matches!(view.intent.status, Status::Running | Status::Waiting | Status::Sending));
+    assert!(view.intent.status.is_final());
     if let (Status::Done, Some(card)) = (view.intent.status, &view.intent.card) {
         let heard = card["body"].as_str().unwrap_or_default().contains("messages.send -> ok");
         assert_eq!(heard, used == 1, "{card}");

@@ -8,7 +8,7 @@
 use crate::races::account;
 use crate::support::server::{Beside, PATIENCE, Request, Server, Who, letter};
 use crate::support::{Cli, guest};
-use countersign::approval::PENDING_PER_AGENT_MAX;
+use countersign::approval::PENDING_PER_AGENT;
 use countersign::intent::Status;
 use countersign::people::{Role, Scope, TENANT};
 use countersign::store::{Only, Page};
@@ -25,7 +25,7 @@ const INTENTS: usize = 1_000;
 /// How often the server is killed where nobody says.
 const KILLS: usize = 5;
 /// How many of them ask for a message, which is approved and sent: as many as one agent may have pending.
-const LETTERS: usize = PENDING_PER_AGENT_MAX as usize;
+const LETTERS: usize = PENDING_PER_AGENT as usize;
 /// How many are asking at any moment, at most.
 const CLIENTS: usize = 200;
 
@@ -212,8 +212,6 @@ fn unsettled(beside: &Beside) -> Vec<String> {
     let everybody = Scope { tenant: TENANT, user: None };
     let page = Page { before: None, limit: 1000 };
     let stored = beside.host.intents(everybody, Only::default(), page).unwrap();
-    let open = stored
-        .iter()
-        .filter(|intent| matches!(intent.status, Status::Running | Status::Waiting | Status::Sending));
+    let open = stored.iter().filter(|intent| !intent.status.is_final());
     open.map(|intent| format!("{} {:?}", intent.id, intent.status)).collect()
 }

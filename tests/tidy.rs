@@ -249,7 +249,10 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ("CALLS_MAX", &[journal::CALLS_MAX as u64]),
         ("JOURNAL_BYTES_MAX", &[journal::JOURNAL_BYTES_MAX as u64]),
         ("ASKS_PER_RUN_MAX", &[approval::ASKS_PER_RUN_MAX as u64]),
-        ("PENDING_PER_AGENT_MAX", &[u64::from(approval::PENDING_PER_AGENT_MAX)]),
+        (
+            "PENDING_PER_AGENT",
+            &[u64::from(approval::PENDING_PER_AGENT), u64::from(approval::PENDING_PER_AGENT_MAX)],
+        ),
         (
             "REPEATS_MAX",
             &[

@@ -387,6 +387,7 @@ fn drive(
             policy: (1, Arc::default()),
             leaves_at_once: true,
             retry_ms: 0,
+            pending_max: 20,
             intent: intent.clone(),
             entries: vec![],
             approvals: vec![],

@@ -317,6 +317,7 @@ fn pending(runtime: &Runtime, folder: &Path, waiting: usize) {
                 policy: (policy_id, policy),
                 leaves_at_once: true,
                 retry_ms: 0,
+                pending_max: 20,
             };
             assert_eq!(engine.drive(&compiled, pickup, &ports).await.unwrap(), Driven::Waiting);
         }

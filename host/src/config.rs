@@ -13,6 +13,7 @@ use crate::approval::address;
 use crate::approval::four_eyes::{FourEyes, Whom};
 use crate::approval::outbox::{RETRY_MS, RETRY_MS_MAX};
 use crate::approval::policy::{HOUR_MS, PENDING_MS, PENDING_MS_MAX, Policy, STRICT_PENDING_MS_MAX};
+use crate::approval::{PENDING_PER_AGENT, PENDING_PER_AGENT_MAX};
 use crate::authority::Pattern;
 use crate::clock::Millis;
 use crate::people::{Owner, TENANT};
@@ -46,7 +47,7 @@ const SEND_SECONDS: u16 = 30;
 const NOTIFY_SECONDS: u16 = 10;
 
 /// What an operator may set. Everything has a default; unknown keys are errors.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The people this host works for, by name.
     pub users: BTreeMap<String, User>,
@@ -56,10 +57,26 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// What may leave at all.
     pub policy: Policy,
+    /// How many approvals of one agent may wait for the same person; further runs stand in line.
+    pub pending_per_agent: u32,
     /// How people hear that something waits for them.
     pub notify: Notify,
     /// How a server serves.
     pub serve: Serve,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            users: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            cache: None,
+            policy: Policy::default(),
+            pending_per_agent: PENDING_PER_AGENT,
+            notify: Notify::default(),
+            serve: Serve::default(),
+        }
+    }
 }
 
 /// How people hear that something waits for them. They are told an id and, where there is one, a link: never what is in a message,
@@ -199,7 +216,11 @@ impl Config {
     fn parse(text: &str) -> Result<Config, Problem> {
         let mut file = file::read(text)?;
         let cache = file.take("cache").map(|entry| entry.path()).transpose()?;
-        let policy = file.table("approval")?.map(policy).transpose()?.unwrap_or_default();
+        let (policy, pending_per_agent) = file
+            .table("approval")?
+            .map(approval)
+            .transpose()?
+            .unwrap_or((Policy::default(), PENDING_PER_AGENT));
         let notify = file.table("notify")?.map(notify).transpose()?.unwrap_or_default();
         let serve = file.table("serve")?.map(serve::serve).transpose()?.unwrap_or_default();
         let local = file.table("users")?.map(users).transpose()?.unwrap_or_default();
@@ -212,7 +233,7 @@ impl Config {
             }
             tenants.insert(name, table.table("users")?.map(users).transpose()?.unwrap_or_default());
         }
-        Ok(Config { users: local, tenants, cache, policy, notify, serve })
+        Ok(Config { users: local, tenants, cache, policy, pending_per_agent, notify, serve })
     }
 
     fn user(&self, Owner { tenant, user }: Owner<'_>) -> Option<&User> {
@@ -264,6 +285,12 @@ fn users(table: Table) -> Result<BTreeMap<String, User>, Problem> {
 
 fn seconds(number: u16) -> Duration {
     Duration::from_secs(number.into())
+}
+
+fn approval(mut table: Table) -> Result<(Policy, u32), Problem> {
+    let pending = table.take("pending_per_agent").map(|entry| entry.number(1..=PENDING_PER_AGENT_MAX));
+    let pending = pending.transpose()?.map_or(PENDING_PER_AGENT, u32::from);
+    Ok((policy(table)?, pending))
 }
 
 fn policy(mut table: Table) -> Result<Policy, Problem> {
@@ -539,6 +566,7 @@ html = false
 mixed_directions = false
 hold = false
 pending_hours = 12
+pending_per_agent = 5
 four_eyes = false
 four_eyes_for = ["tenant:acme", "agent:com.example.pay", "account:Ada@example.com"]
 
@@ -598,6 +626,8 @@ grace_seconds = 0
     #[test]
     fn every_key_is_read() {
         let config = Config::parse(FULL).unwrap();
+        assert_eq!(config.pending_per_agent, 5);
+        assert_eq!(Config::default().pending_per_agent, PENDING_PER_AGENT);
         assert_eq!(config.cache, Some(PathBuf::from("/var/cache/countersign")));
         assert_eq!(
             config.policy,

@@ -218,7 +218,7 @@ fn differs(view: &View, end: &End, log: &str) -> Option<String> {
             })
         }
         // It was interrupted, or cancelled, wherever it was.
-        (Status::Cancelled | Status::Running, End::Stop(Stop::Beyond { .. })) => true,
+        (Status::Cancelled | Status::Running | Status::Blocked, End::Stop(Stop::Beyond { .. })) => true,
         (Status::Cancelled | Status::Running, End::Card(_) | End::Nothing | End::Broken(..)) => true,
         (Status::Stopped, end) => stopped.is_some_and(|code| match (code, end) {
             (Code::ReplayDiverged, End::Stop(stop)) => matches!(stop, Stop::Diverged { .. }),
@@ -386,6 +386,7 @@ impl Host {
         let mut due = self.follow_clock().await?;
         let now = self.clock().now();
         due.extend(self.store.expire(now).await?);
+        due.extend(self.store.admit(self.live().config.pending_per_agent, now).await?);
         for message in self.store.in_transit(None)? {
             let is_due = match message.state {
                 outbox::State::Attempting => {
@@ -439,6 +440,8 @@ impl Host {
         reach(Moment::Expiring);
         let mut expired = self.follow_clock().await?;
         expired.extend(self.store.expire(self.clock().now()).await?);
+        let pending_max = self.live().config.pending_per_agent;
+        expired.extend(self.store.admit(pending_max, self.clock().now()).await?);
         reach(Moment::Expired);
         for place in expired {
             // The expiry stands whatever becomes of the run; `intent resume` picks it up again.
@@ -672,7 +675,7 @@ impl Host {
                     self.tell_of_ask(owner, id).await?;
                     break;
                 }
-                Driven::Ended => break,
+                Driven::Ended | Driven::Blocked => break,
                 Driven::Lost => tracing::info!(blame = "person", "{id} was cancelled while it ran"),
                 Driven::Crashed => break,
             }
@@ -827,6 +830,7 @@ impl Host {
             policy: live.policy.clone(),
             leaves_at_once: self.transport.is_none() && *live.config.way(owner) == Way::Embedded,
             retry_ms: live.config.way(owner).retry_ms(),
+            pending_max: live.config.pending_per_agent,
             authority: Authority::new(agent, grants, scopes),
             from: live.config.address(owner),
             intent,
@@ -889,6 +893,7 @@ impl Host {
             policy: live.policy.clone(),
             leaves_at_once: true,
             retry_ms: 0,
+            pending_max: 0,
             from: live.config.address(Owner { tenant: &intent.tenant, user: &intent.user }),
             intent,
         };

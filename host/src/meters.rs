@@ -190,7 +190,7 @@ impl Meters {
                 Audience::Person => drop(self.refusals.get_or_create(&refusal("person", *code))),
             }
         }
-        for to in ["waiting", "sending", "ended", "lost"] {
+        for to in ["waiting", "blocked", "sending", "ended", "lost"] {
             drop(self.runs.get_or_create(&[("to", to)]));
         }
         for shown in [Status::Done.name(), intent::FAILED, Status::Cancelled.name()] {
@@ -233,6 +233,7 @@ impl Meters {
     pub fn drove(&self, since: Instant, driven: &Driven, decided_ago: Option<Millis>) {
         let to = match driven {
             Driven::Waiting => "waiting",
+            Driven::Blocked => "blocked",
             Driven::Sending { .. } => "sending",
             Driven::Ended => "ended",
             // Of a crash nobody hears.
@@ -273,6 +274,7 @@ impl Meters {
             (Status::Running, counts.running),
             (Status::Waiting, counts.waiting),
             (Status::Sending, counts.sending),
+            (Status::Blocked, counts.blocked),
         ];
         set(&self.intents, "status", &open.map(|(status, number)| (status.name(), number as usize)));
         self.pending.set(counts.waiting.into());

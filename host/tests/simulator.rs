@@ -195,6 +195,8 @@ struct Store {
     latest_ms: Millis,
     policy: usize,
     granted: [bool; AGENTS],
+    /// How many questions of an agent people are asked at a time.
+    pending_max: usize,
     intents: Vec<IntentRow>,
     approvals: Vec<ApprovalRow>,
     /// By approval, as the table is.
@@ -205,7 +207,33 @@ struct Store {
 struct IntentRow {
     status: Status,
     generation: u64,
+    /// Where it stands among those that would ask.
+    line: Option<usize>,
     journal: Vec<Heard>,
+}
+
+impl Store {
+    /// How many questions of an agent people are asked.
+    fn pending(&self, agent: usize) -> usize {
+        let pending =
+            |row: &&ApprovalRow| row.state == decision::State::Pending && row.intent % AGENTS == agent;
+        self.approvals.iter().filter(pending).count()
+    }
+
+    /// Those of an agent that stand in line, in order.
+    fn line(&self, agent: usize) -> Vec<usize> {
+        let of = |intent: &usize| intent % AGENTS == agent && self.intents[*intent].line.is_some();
+        let mut line: Vec<_> = (0..self.intents.len()).filter(of).collect();
+        line.sort_by_key(|intent| self.intents[*intent].line);
+        line
+    }
+
+    /// Whether an intent would have to wait for others.
+    fn is_full(&self, intent: usize) -> bool {
+        let line = self.line(intent % AGENTS);
+        let before = line.iter().position(|of| *of == intent).unwrap_or(line.len());
+        self.pending(intent % AGENTS) + before >= self.pending_max
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -321,6 +349,7 @@ enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Committed {
     Durable,
+    InLine,
     Withdrawn,
     Lost,
 }
@@ -564,7 +593,12 @@ impl Writing<'_> {
             _ => {}
         }
         self.record(intent, *durable, &entries[*durable..])?;
+        let in_line = matches!(change, Change::Ask { .. }) && self.db.is_full(intent);
+        let last = self.db.intents.iter().filter_map(|row| row.line).max().unwrap_or(0);
+        let line = &mut self.db.intents[intent].line;
+        *line = in_line.then(|| line.unwrap_or(last + 1));
         let status = match change {
+            Change::Ask { .. } if in_line => self.moves(status, intent::Event::LineUp)?,
             Change::Release { approval } => {
                 self.transition(approval, decision::Event::Use, Says::Nothing)?;
                 self.leave(approval, outbox::Event::Deliver)?;
@@ -616,7 +650,22 @@ impl Writing<'_> {
             }
         };
         self.set_status(intent, status);
-        Ok(Committed::Durable)
+        Ok(if in_line { Committed::InLine } else { Committed::Durable })
+    }
+
+    // line.rs
+
+    fn admit(&mut self) -> Result<(), Failed> {
+        for agent in 0..AGENTS {
+            let free = self.db.pending_max.saturating_sub(self.db.pending(agent));
+            for intent in self.db.line(agent).into_iter().take(free) {
+                if self.db.intents[intent].status == Status::Blocked {
+                    let woken = self.moves(Status::Blocked, intent::Event::Wake)?;
+                    self.set_status(intent, woken);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn leave(&mut self, id: usize, event: outbox::Event<'_>) -> Result<(), Failed> {
@@ -654,6 +703,7 @@ impl Writing<'_> {
         let status = self.db.intents[intent].status;
         let Some(cancelled) = (self.machines.intent)(status, intent::Event::Cancel) else { return Ok(false) };
         self.set_status(intent, cancelled);
+        self.db.intents[intent].line = None;
         self.cancel_all(|row| row.intent == intent && matches!(row.state, Pending | Approved))?;
         self.cancel_on_its_way(|of| of == intent)?;
         Ok(true)
@@ -853,8 +903,8 @@ impl<'a> World<'a> {
             catalogue,
             leaves_at_once: chance.one_in(3),
             is_busy: chance.one_in(6),
+            store: Store { granted: [true; AGENTS], pending_max: 1 + chance.below(4), ..Store::default() },
             chance,
-            store: Store { granted: [true; AGENTS], ..Store::default() },
             agents: Vec::new(),
             holders: Vec::new(),
             truths: Vec::new(),
@@ -963,7 +1013,7 @@ impl<'a> World<'a> {
                 self.holders.push(None);
                 self.must(|db| {
                     let status = Status::Running;
-                    db.db.intents.push(IntentRow { status, generation: 1, journal: Vec::new() });
+                    db.db.intents.push(IntentRow { status, generation: 1, line: None, journal: Vec::new() });
                     Ok(())
                 })?;
             }
@@ -973,6 +1023,7 @@ impl<'a> World<'a> {
             Step::Go(intent) => return self.go(intent),
             Step::Settle => {
                 self.must(|db| db.expire())?;
+                self.must(|db| db.admit())?;
                 for id in 0..self.store.outbox.len() {
                     // Whoever hands it over holds the lock of its run.
                     let is_free = self.holders[self.store.approvals[id].intent].is_none();
@@ -1358,7 +1409,7 @@ impl<'a> World<'a> {
             drive.approvals.iter_mut().filter(|known| known.id == id).for_each(|known| known.state = state);
         };
         match (committed, change) {
-            (Committed::Lost, _) => return Ok(None),
+            (Committed::Lost | Committed::InLine, _) => return Ok(None),
             (Committed::Durable, Change::Ask { .. } | Change::End(_)) => return Ok(None),
             (Committed::Durable, Change::Send { .. }) => return Ok(Some(Holder::HandOver)),
             (Committed::Durable, Change::Release { approval }) => set(approval, decision::State::Used),
@@ -1398,6 +1449,10 @@ impl<'a> World<'a> {
         }
         for (intent, row) in self.store.intents.iter().enumerate() {
             let was = before.intents.get(intent);
+            let asks = row.status == Status::Waiting && was.is_some_and(|was| was.status == Status::Running);
+            if asks && before.is_full(intent) {
+                return Err(format!("int_{intent} asks before its turn"));
+            }
             self.check_intent(intent, row, was).map_err(|what| format!("int_{intent}: {what}"))?;
         }
         Ok(())
@@ -1559,6 +1614,9 @@ impl<'a> World<'a> {
         if pending != usize::from(row.status == Waiting) {
             return Err(format!("it is {:?} and people are asked {pending} things", row.status));
         }
+        if row.line.is_some() != (row.status == Blocked) && !(row.line.is_some() && row.status == Running) {
+            return Err(format!("it is {:?} and its place in line {:?}", row.status, row.line));
+        }
         let length = row.journal.len();
         let comes = |id: usize| {
             self.store.outbox[id].is_some_and(|message| {
@@ -1579,9 +1637,9 @@ impl<'a> World<'a> {
         }
         let can = match (was.status, row.status) {
             (a, b) if a == b => true,
-            (Running, Waiting | Sending | Done | Stopped) => true,
+            (Running, Waiting | Sending | Blocked | Done | Stopped) | (Blocked, Running) => true,
             (Waiting | Sending, Running) => row.journal.len() > was.journal.len() || was.status == Waiting,
-            (Running | Waiting | Sending, Cancelled) => true,
+            (Running | Waiting | Sending | Blocked, Cancelled) => true,
             _ => false,
         };
         if can { Ok(()) } else { Err(format!("it went from {:?} to {:?}", was.status, row.status)) }

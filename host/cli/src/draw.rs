@@ -301,6 +301,13 @@ pub fn ran(ran: &Ran, look: Look<'_>) -> String {
             let _ = writeln!(out, "Intent {intent} waits for its message to be handed over:\n");
             let _ = writeln!(out, "  {program} intent resume {intent}");
         }
+        Status::Blocked => {
+            let _ = writeln!(
+                out,
+                "Intent {intent} stands in line to ask you: decide what its agent has asked before, and it goes on.\n"
+            );
+            let _ = writeln!(out, "  {program} approval list");
+        }
         Status::Done => match &ran.card {
             Some(shown) => out += &card(shown, look.columns),
             None => out += "Done.\n",

@@ -34,7 +34,7 @@ impl Exit {
     pub fn of(ran: &Ran) -> Exit {
         match ran.status {
             // Left where it is, or driven by somebody else: not done, and nobody's fault.
-            Status::Waiting | Status::Sending | Status::Running => Exit::Waiting,
+            Status::Waiting | Status::Sending | Status::Blocked | Status::Running => Exit::Waiting,
             Status::Stopped | Status::Cancelled => Exit::Stopped,
             Status::Done if ran.failed.is_some() => Exit::ErrorCard,
             Status::Done => Exit::Done,

@@ -33,8 +33,10 @@ use crate::clock::Millis;
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-/// How many approvals of one agent may be pending.
-pub const PENDING_PER_AGENT_MAX: u32 = 20;
+/// How many approvals of one agent may wait for the same person, where the operator does not say.
+pub const PENDING_PER_AGENT: u32 = 20;
+/// The most the operator can say.
+pub const PENDING_PER_AGENT_MAX: u16 = 1_000;
 /// How often the same message may be asked about without a yes, within [`REPEATS_MS`].
 pub const REPEATS_MAX: u32 = 3;
 /// How long asks for the same message are counted: 30 days.

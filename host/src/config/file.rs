@@ -17,6 +17,7 @@ pub const KEYS: &[&str] = &[
     "approval.mixed_directions",
     "approval.hold",
     "approval.pending_hours",
+    "approval.pending_per_agent",
     "approval.four_eyes",
     "approval.four_eyes_for",
     "users.NAME.address",

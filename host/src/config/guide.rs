@@ -67,6 +67,14 @@ fn rows() -> Vec<Row> {
             ],
         ),
         row(
+            "approval.pending_per_agent",
+            [
+                "how many approvals of one agent may wait for the same person; a run that would ask beyond stands in line, and goes on in its turn",
+                &format!("{PENDING_PER_AGENT}, from 1 to {}", thousands(PENDING_PER_AGENT_MAX.into())),
+                &PENDING_PER_AGENT.to_string(),
+            ],
+        ),
+        row(
             "approval.four_eyes",
             [
                 "whether a second person signs: whoever gave the intent to the agent, and whoever the message leaves for, does not",

@@ -4,14 +4,12 @@ use super::run::{End, Outcome, Segment};
 use super::{Compiled, Engine};
 use crate::approval::binding::{Found, bind, question_digest};
 use crate::approval::repeats::Repeat;
-use crate::approval::{
-    Action, Approval, Binding, PENDING_PER_AGENT_MAX, Policy, REPEATS_MAX, Verdict, Words, decision::State,
-};
+use crate::approval::{Action, Approval, Binding, Policy, REPEATS_MAX, Verdict, Words, decision::State};
 use crate::authority::{Authority, Call};
 use crate::clock::{Clock, Millis, rfc3339};
 use crate::intent::{Intent, Reason, Status};
 use crate::journal::{
-    Answer, Ask, Change, Commit, Committed, Crowd, Entry, Ledger, Mode, NewApproval, Record, Stop,
+    Answer, Ask, Change, Commit, Committed, Entry, Ledger, Mode, NewApproval, Record, Stop,
 };
 use crate::meters::Meters;
 use crate::moment::{Moment, reach};
@@ -42,6 +40,8 @@ pub struct Pickup {
     pub leaves_at_once: bool,
     /// For how long it is offered to a server otherwise.
     pub retry_ms: Millis,
+    /// How many approvals of the agent may wait for the same person.
+    pub pending_max: u32,
 }
 
 /// What a run reaches outside the engine.
@@ -64,6 +64,8 @@ pub struct Ports {
 pub enum Driven {
     /// It waits for a person.
     Waiting,
+    /// It stands in line to ask a person.
+    Blocked,
     /// It waits for a message to be handed over. That an attempt begins is on disk.
     Sending {
         /// The approval that armed the message.
@@ -88,6 +90,7 @@ struct Drive<'a> {
     policy: (i64, Arc<Policy>),
     leaves_at_once: bool,
     retry_ms: Millis,
+    pending_max: u32,
     entries: Vec<Entry>,
     durable: usize,
     generation: u64,
@@ -128,7 +131,8 @@ impl Engine {
     }
 
     fn begin<'a>(&'a self, compiled: &'a Compiled, pickup: Pickup, ports: &'a Ports) -> Drive<'a> {
-        let Pickup { intent, entries, approvals, authority, from, policy, leaves_at_once, retry_ms } = pickup;
+        let Pickup { intent, entries, approvals, authority, from, policy, leaves_at_once, .. } = pickup;
+        let Pickup { retry_ms, pending_max, .. } = pickup;
         let identity = Identity {
             tenant: intent.tenant.clone(),
             user: intent.user.clone(),
@@ -146,6 +150,7 @@ impl Engine {
             policy,
             leaves_at_once,
             retry_ms,
+            pending_max,
             durable: entries.len(),
             entries,
             generation: intent.generation,
@@ -176,7 +181,8 @@ impl Drive<'_> {
                 End::Broken(code, message) => stopped(code, message, log, fuel),
                 End::Stop(Stop::Ask(words)) => match self.ask(*words, &request).await? {
                     Ok((approval, suffix)) => {
-                        Change::Ask { approval: Box::new(approval), suffix, uses: None, log, fuel }
+                        let (approval, pending_max) = (Box::new(approval), self.pending_max);
+                        Change::Ask { approval, suffix, uses: None, pending_max, log, fuel }
                     }
                     Err(refusal) => {
                         self.refuse(&REQUEST, request, refusal);
@@ -187,6 +193,7 @@ impl Drive<'_> {
                     approval: Box::new(self.park(*action, &hold)?),
                     suffix: Vec::new(),
                     uses: Some(hold),
+                    pending_max: self.pending_max,
                     log,
                     fuel,
                 },
@@ -225,11 +232,12 @@ impl Drive<'_> {
                 (Committed::Durable(_), Waits::Send { approval }) => return Ok(Driven::Sending { approval }),
                 (Committed::Durable(_), Waits::Ended) => return Ok(Driven::Ended),
                 (Committed::Lost, _) => return Ok(Driven::Lost),
-                (Committed::Crowded(crowd), Waits::Ask) => {
-                    self.refuse(&REQUEST, request, self.crowded(crowd, at_ms));
+                (Committed::InLine, Waits::Ask | Waits::Park { .. }) => return Ok(Driven::Blocked),
+                (Committed::Spared(repeat), Waits::Ask) => {
+                    self.refuse(&REQUEST, request, spared(repeat, at_ms));
                 }
-                (Committed::Crowded(crowd), Waits::Park { .. }) => {
-                    self.refuse(&SEND, request, self.crowded(crowd, at_ms));
+                (Committed::Spared(repeat), Waits::Park { .. }) => {
+                    self.refuse(&SEND, request, spared(repeat, at_ms));
                 }
                 // Revoked or expired since the run was picked up: the send is judged again.
                 (Committed::Withdrawn, Waits::Park { approval } | Waits::Send { approval }) => {
@@ -381,29 +389,22 @@ impl Drive<'_> {
         self.entries.push(Entry { call: call.name.into(), request, answer, at_ms });
     }
 
-    /// What the agent hears where people are spared its ask.
-    fn crowded(&self, crowd: Crowd, now: Millis) -> Refusal {
-        let (limit, what, until_ms) = match crowd {
-            // By then each of them will have been decided, or have expired.
-            Crowd::Pending => {
-                let until_ms = now + self.policy.1.pending_ms;
-                (PENDING_PER_AGENT_MAX, "of this agent are pending".into(), until_ms)
-            }
-            Crowd::Again(Repeat::TooOften { until_ms }) => {
-                (REPEATS_MAX, "for the same message without a yes".into(), until_ms)
-            }
-            Crowd::Again(Repeat::Declined { at_ms, until_ms }) => {
-                let what = format!("for the same message, which the user declined at {}", rfc3339(at_ms));
-                (1, what, until_ms)
-            }
-        };
-        too_many(limit as usize, &what, Some(until_ms - now))
-    }
-
     fn withdraw(&mut self, approval: &str) {
         let withdrawn = self.approvals.iter_mut().filter(|known| known.id == approval);
         withdrawn.for_each(|approval| approval.state = State::Cancelled);
     }
+}
+
+/// What the agent hears where people are spared its ask.
+fn spared(repeat: Repeat, now: Millis) -> Refusal {
+    let (limit, what, until_ms) = match repeat {
+        Repeat::TooOften { until_ms } => (REPEATS_MAX, "for the same message without a yes".into(), until_ms),
+        Repeat::Declined { at_ms, until_ms } => {
+            let what = format!("for the same message, which the user declined at {}", rfc3339(at_ms));
+            (1, what, until_ms)
+        }
+    };
+    too_many(limit as usize, &what, Some(until_ms - now))
 }
 
 /// What a run waits for, once its change is on disk.

@@ -24,6 +24,8 @@ pub enum Status {
     Waiting,
     /// Its run is put down until a message it sent has been handed over.
     Sending,
+    /// Its run is put down until it may ask: as many approvals of its agent wait for the same person as may.
+    Blocked,
     /// The agent answered.
     Done,
     /// The run was stopped: a crash, a limit, a divergence.
@@ -39,6 +41,7 @@ impl Status {
             Status::Running => "running",
             Status::Waiting => "waiting",
             Status::Sending => "sending",
+            Status::Blocked => "blocked",
             Status::Done => "done",
             Status::Stopped => "stopped",
             Status::Cancelled => "cancelled",
@@ -58,7 +61,9 @@ pub enum Event {
     Ask,
     /// Its run sends a message by a server.
     Send,
-    /// The person has decided, or the time to decide is over, or the message has been handed over.
+    /// Its run would ask a person who is asked enough already.
+    LineUp,
+    /// The person has decided, or the time to decide is over, or the message has been handed over, or it may ask.
     Wake,
     /// Its run ends in this status.
     End(Status),
@@ -71,9 +76,12 @@ pub fn next(status: Status, event: Event) -> Option<Status> {
     match (status, event) {
         (Status::Running, Event::Ask) => Some(Status::Waiting),
         (Status::Running, Event::Send) => Some(Status::Sending),
-        (Status::Waiting | Status::Sending, Event::Wake) => Some(Status::Running),
+        (Status::Running, Event::LineUp) => Some(Status::Blocked),
+        (Status::Waiting | Status::Sending | Status::Blocked, Event::Wake) => Some(Status::Running),
         (Status::Running, Event::End(end @ (Status::Done | Status::Stopped))) => Some(end),
-        (Status::Running | Status::Waiting | Status::Sending, Event::Cancel) => Some(Status::Cancelled),
+        (Status::Running | Status::Waiting | Status::Sending | Status::Blocked, Event::Cancel) => {
+            Some(Status::Cancelled)
+        }
         _ => None,
     }
 }
@@ -177,13 +185,22 @@ pub struct Reason {
 mod tests {
     use super::*;
 
-    const ALL: [Status; 6] =
-        [Status::Running, Status::Waiting, Status::Sending, Status::Done, Status::Stopped, Status::Cancelled];
+    const ALL: [Status; 7] = [
+        Status::Running,
+        Status::Waiting,
+        Status::Sending,
+        Status::Blocked,
+        Status::Done,
+        Status::Stopped,
+        Status::Cancelled,
+    ];
 
     #[test]
     fn nothing_happens_to_an_intent_that_has_ended() {
         for status in ALL.into_iter().filter(|status| status.is_final()) {
-            for event in [Event::Ask, Event::Send, Event::Wake, Event::End(Status::Done), Event::Cancel] {
+            for event in
+                [Event::Ask, Event::Send, Event::LineUp, Event::Wake, Event::End(Status::Done), Event::Cancel]
+            {
                 assert_eq!(next(status, event), None);
             }
         }
@@ -191,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_intent_put_down_goes_on_or_is_cancelled_but_never_ends_by_itself() {
-        for put_down in [Status::Waiting, Status::Sending] {
+        for put_down in [Status::Waiting, Status::Sending, Status::Blocked] {
             assert_eq!(next(put_down, Event::Wake), Some(Status::Running));
             assert_eq!(next(put_down, Event::Cancel), Some(Status::Cancelled));
             assert_eq!(next(put_down, Event::End(Status::Done)), None);

@@ -58,7 +58,7 @@ pub enum Change {
         /// The approval that armed it.
         approval: String,
     },
-    /// The run is put down until a person has decided.
+    /// The run is put down until a person has decided; or first, where they are asked enough already, until they may be asked.
     Ask {
         /// The approval to decide.
         approval: Box<NewApproval>,
@@ -66,6 +66,8 @@ pub enum Change {
         suffix: Vec<Entry>,
         /// The hold that is used up by a parked send.
         uses: Option<String>,
+        /// How many approvals of the agent may wait for the same person, this one included.
+        pending_max: u32,
         /// What the run has printed so far.
         log: String,
         /// Fuel used since the run began.
@@ -130,19 +132,12 @@ pub enum Committed {
     Durable(u64),
     /// Nothing was written: the message is no longer armed. Somebody revoked, expired or cancelled it meanwhile.
     Withdrawn,
-    /// Nothing was written: this cannot be asked now.
-    Crowded(Crowd),
+    /// The ask was not: it stands in line, and the run is put down with all that was answered before.
+    InLine,
+    /// Nothing was written: people are spared this ask.
+    Spared(Repeat),
     /// Nothing was written: the run belongs to somebody else.
     Lost,
-}
-
-/// Why nobody is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowd {
-    /// Too many approvals of this agent are pending.
-    Pending,
-    /// They have been asked about the same message.
-    Again(Repeat),
 }
 
 /// Where commits go. The store is the one that keeps them.

@@ -265,7 +265,7 @@ impl Journal {
                 self.durable = self.entries.len();
             }
             Committed::Lost => return Err(Stop::Lost.into()),
-            Committed::Withdrawn | Committed::Crowded(_) => {}
+            Committed::Withdrawn | Committed::InLine | Committed::Spared(_) => {}
         }
         Ok(committed)
     }

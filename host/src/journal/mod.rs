@@ -8,7 +8,7 @@ mod effect;
 mod entry;
 mod stop;
 
-pub use commit::{Ask, Change, Commit, Committed, Crowd, Ledger, NewApproval};
+pub use commit::{Ask, Change, Commit, Committed, Ledger, NewApproval};
 pub use effect::{Journal, Live, Mode, Owner, Record, RunClock};
 pub use entry::{Answer, Entry};
 pub use stop::{Fault, Stop, ToolError};

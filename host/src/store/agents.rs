@@ -220,7 +220,7 @@ impl Store {
         let (tenant, id, by) = (tenant.to_owned(), id.to_owned(), by.to_owned());
         self.write(move |db| {
             let open: i64 = db.query_row(
-                "SELECT count(*) FROM intent WHERE tenant = ?1 AND agent = ?2 AND status IN ('running', 'waiting', 'sending')",
+                "SELECT count(*) FROM intent WHERE tenant = ?1 AND agent = ?2 AND status IN ('running', 'waiting', 'sending', 'blocked')",
                 params![tenant, id],
                 |row| row.get(0),
             )?;
@@ -331,7 +331,7 @@ fn sweep(db: &Connection) -> rusqlite::Result<()> {
     db.execute(
         "DELETE FROM component WHERE digest NOT IN (SELECT digest FROM agent) \
          AND NOT EXISTS (SELECT 1 FROM intent WHERE intent.digest = component.digest \
-                         AND status IN ('running', 'waiting', 'sending'))",
+                         AND status IN ('running', 'waiting', 'sending', 'blocked'))",
         [],
     )?;
     Ok(())

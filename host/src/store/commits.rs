@@ -1,13 +1,13 @@
 //! Commits of runs: the answers, and what they did, in one transaction.
 
 use super::decisions::{Failed, Says};
-use super::{Store, decisions, entries, intents, named, outbox, touch};
+use super::{Store, decisions, entries, intents, line, named, outbox, touch};
 use crate::approval::decision::{Event as Happens, Refused};
-use crate::approval::repeats::{self, Asked};
-use crate::approval::{PENDING_PER_AGENT_MAX, REPEATS_MAX, REPEATS_MS, Verdict};
+use crate::approval::repeats::{self, Asked, Repeat};
+use crate::approval::{REPEATS_MAX, REPEATS_MS, Verdict};
 use crate::clock::Millis;
 use crate::intent::{Event, Status, next};
-use crate::journal::{Change, Commit, Committed, Crowd, Ledger, NewApproval};
+use crate::journal::{Change, Commit, Committed, Ledger, NewApproval};
 use crate::refusals::{Error, Result};
 use rusqlite::{Connection, params};
 use std::future::Future;
@@ -30,19 +30,22 @@ struct Owner {
     tenant: String,
     user: String,
     agent: String,
+    /// Where it stands in the line of those that would ask.
+    line: Option<i64>,
 }
 
 fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
     let Commit { intent, generation, first, entries, at_ms, change } = commit;
-    let mut statement =
-        db.prepare_cached("SELECT seq, tenant, user, agent, status, generation FROM intent WHERE id = ?1")?;
-    let (owner, status, found) = statement.query_row([&intent], |row| {
-        let owner = Owner { seq: row.get(0)?, tenant: row.get(1)?, user: row.get(2)?, agent: row.get(3)? };
-        Ok((owner, named::<Status>(row.get(4)?)?, row.get::<_, i64>(5)? as u64))
+    let sql = "SELECT seq, tenant, user, agent, line, status, generation FROM intent WHERE id = ?1";
+    let (owner, status, found) = db.prepare_cached(sql)?.query_row([&intent], |row| {
+        let (seq, tenant, user) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let owner = Owner { seq, tenant, user, agent: row.get(3)?, line: row.get(4)? };
+        Ok((owner, named::<Status>(row.get(5)?)?, row.get::<_, i64>(6)? as u64))
     })?;
     if found != generation || status != Status::Running {
         return Ok(Committed::Lost);
     }
+    let mut in_line = false;
     // Everything that could turn the commit away is looked at before anything is written.
     match &change {
         Change::Release { approval, .. } | Change::Send { approval, .. }
@@ -53,16 +56,25 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
         Change::Ask { uses: Some(hold), .. } if !decisions::can_use(db, hold, at_ms)? => {
             return Ok(Committed::Withdrawn);
         }
-        Change::Ask { approval, .. } => {
-            if let Some(crowd) = crowd(db, &owner, approval, at_ms)? {
-                return Ok(Committed::Crowded(crowd));
+        Change::Ask { approval, pending_max, .. } => {
+            // What people are spared does not stand in line first.
+            if let Some(repeat) = repeated(db, &owner, approval, at_ms)? {
+                return Ok(Committed::Spared(repeat));
             }
+            let of = (owner.tenant.as_str(), owner.user.as_str(), owner.agent.as_str());
+            in_line = line::is_full(db, of, owner.line, *pending_max)?;
         }
         _ => {}
     }
     touch(db, at_ms)?;
     entries::insert(db, entries::Table::Entry, &owner.seq, first, &entries)?;
     let next_number = first + entries.len();
+    // A run that comes to anything else than to stand in line has used its place, or needs none any more.
+    match (in_line, owner.line) {
+        (true, None) => line::line_up(db, owner.seq)?,
+        (false, Some(_)) => line::leave(db, owner.seq)?,
+        _ => {}
+    }
     let (status, output) = match change {
         Change::Release { approval, message } => {
             decisions::transition(db, &approval, Happens::Use, at_ms, &Says::Nothing)?;
@@ -83,7 +95,11 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
             }
             (status, None)
         }
-        Change::Ask { approval, suffix, uses, log, fuel } => {
+        Change::Ask { log, fuel, .. } if in_line => (
+            next(status, Event::LineUp).expect("a running intent can stand in line"),
+            Some((None, None, log, fuel)),
+        ),
+        Change::Ask { approval, suffix, uses, pending_max: _, log, fuel } => {
             if let Some(hold) = uses {
                 decisions::transition(db, &hold, Happens::Use, at_ms, &Says::Nothing)?;
             }
@@ -103,16 +119,16 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
         let sql = "UPDATE intent SET card = ?2, reason = ?3, log = ?4, fuel = ?5 WHERE seq = ?1";
         db.prepare_cached(sql)?.execute(params![owner.seq, card, reason, log, fuel as i64])?;
     }
-    Ok(Committed::Durable(generation + 1))
+    Ok(if in_line { Committed::InLine } else { Committed::Durable(generation + 1) })
 }
 
-/// Whether people are to be spared this ask: too much is pending, or it is the same again.
-fn crowd(db: &Connection, owner: &Owner, new: &NewApproval, now: Millis) -> rusqlite::Result<Option<Crowd>> {
-    let sql = "SELECT count(*) FROM approval WHERE tenant = ?1 AND agent = ?2 AND state = 'pending'";
-    let pending: u32 = db.prepare_cached(sql)?.query_row([&owner.tenant, &owner.agent], |row| row.get(0))?;
-    if pending >= PENDING_PER_AGENT_MAX {
-        return Ok(Some(Crowd::Pending));
-    }
+/// Whether people are to be spared this ask, since it is the same again.
+fn repeated(
+    db: &Connection,
+    owner: &Owner,
+    new: &NewApproval,
+    now: Millis,
+) -> rusqlite::Result<Option<Repeat>> {
     let Some(action) = &new.action else { return Ok(None) };
     // What a person cancelled with its intent was no trouble.
     let sql = "SELECT asked_ms, verdict, decided_ms FROM approval \
@@ -127,7 +143,7 @@ fn crowd(db: &Connection, owner: &Owner, new: &NewApproval, now: Millis) -> rusq
         Ok(Asked { asked_ms, verdict: verdict.map(|verdict| (verdict, decided_ms.unwrap_or(asked_ms))) })
     })?;
     let earlier = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(repeats::spared(&earlier, now).map(Crowd::Again))
+    Ok(repeats::spared(&earlier, now))
 }
 
 fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusqlite::Result<()> {

@@ -14,6 +14,8 @@ pub struct Counts {
     pub waiting: u32,
     /// Intents that wait for a message to be handed over.
     pub sending: u32,
+    /// Intents that stand in line to ask a person.
+    pub blocked: u32,
     /// When the oldest approval that is pending was asked for.
     pub oldest_ms: Option<Millis>,
     /// Messages that wait for their turn.
@@ -27,7 +29,9 @@ pub struct Counts {
 /// What waits for people is counted in indexes that hold nothing else. An intent that waits is not looked at, since its status lies
 /// behind its parameters.
 const PENDING: &str = "SELECT count(*), min(seq) FROM approval WHERE state = 'pending'";
-const OPEN: &str = "SELECT count(*) FROM intent WHERE status IN ('running', 'waiting', 'sending')";
+const OPEN: &str = "SELECT count(*) FROM intent WHERE status IN ('running', 'waiting', 'sending', 'blocked')";
+/// With those that are awake and have not asked yet: their status lies behind their parameters.
+const IN_LINE: &str = "SELECT count(*) FROM intent WHERE line IS NOT NULL";
 /// The condition of the index, word for word, or it would not be used.
 const OUTBOX: &str =
     "SELECT state, count(*) FROM outbox WHERE state IN ('queued', 'attempting', 'uncertain') GROUP BY state";
@@ -51,8 +55,9 @@ impl Store {
                 }
                 None => None,
             };
-            let running = open.saturating_sub(waiting + sending);
-            let mut counts = Counts { running, waiting, sending, oldest_ms, ..Counts::default() };
+            let blocked: u32 = one(&db, IN_LINE, |row| row.get(0))?;
+            let running = open.saturating_sub(waiting + sending + blocked);
+            let mut counts = Counts { running, waiting, sending, blocked, oldest_ms, ..Counts::default() };
             let mut statement = db.prepare_cached(OUTBOX)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -83,13 +88,13 @@ mod tests {
     #[test]
     fn counting_reads_indexes_of_what_is_open_and_no_table() {
         let store = Store::in_memory().unwrap();
-        for sql in [PENDING, OPEN, OUTBOX, SENDING] {
+        for sql in [PENDING, OPEN, IN_LINE, OUTBOX, SENDING] {
             let plan = store.read(|db| {
                 let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
                 let lines = statement.query_map([], |row| row.get::<_, String>(3))?;
                 Ok(lines.collect::<Result<Vec<_>, _>>()?)
             });
-            let open = ["approval_pending", "intent_open", "outbox_open"];
+            let open = ["approval_pending", "intent_open", "intent_line", "outbox_open"];
             for line in
                 plan.unwrap().iter().filter(|line| line.starts_with("SCAN") || line.starts_with("SEARCH"))
             {

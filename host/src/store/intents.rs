@@ -162,7 +162,7 @@ impl Store {
         self.read(|db| {
             // The first condition is that of the index, word for word, or it would not be used.
             let sql = "SELECT seq, tenant, user, id FROM intent \
-                       WHERE status IN ('running', 'waiting', 'sending') AND status = 'running' ORDER BY seq";
+                       WHERE status IN ('running', 'waiting', 'sending', 'blocked') AND status = 'running' ORDER BY seq";
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| {
                 Ok((row.get(0)?, Place { tenant: row.get(1)?, user: row.get(2)?, intent: row.get(3)? }))
@@ -200,6 +200,7 @@ impl Store {
                     .into());
             };
             set_status(db, seq, cancelled, now)?;
+            super::line::leave(db, seq)?;
             super::decisions::cancel_open_of_intent(db, seq, now)?;
             outbox::cancel_of_intent(db, seq, now)?;
             Ok(())

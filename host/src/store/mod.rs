@@ -13,6 +13,7 @@ mod decisions;
 mod entries;
 mod examine;
 mod intents;
+mod line;
 mod mail;
 mod outbox;
 mod people;
@@ -45,7 +46,7 @@ use tokio::sync::watch;
 use writer::Writer;
 
 /// The version of the tables. A database of a newer version is refused.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// The oldest SQLite without the bug that could corrupt a database in WAL mode when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a write waits for another process.
@@ -301,6 +302,7 @@ fn migrate(db: &mut Connection) -> Result<()> {
                     include_str!("from-1-to-2.sql"),
                     include_str!("from-2-to-3.sql"),
                     include_str!("from-3-to-4.sql"),
+                    include_str!("from-4-to-5.sql"),
                 ];
                 for step in steps.iter().skip(older as usize - 1) {
                     transaction.execute_batch(step)?;
@@ -488,7 +490,8 @@ mod tests {
         let (old, new) = (made(1, include_str!("version-1.sql")), made(0, ""));
         let second = made(2, include_str!("version-2.sql"));
         let third = made(3, include_str!("version-3.sql"));
-        for older in [&old, &second, &third] {
+        let fourth = made(4, include_str!("version-4.sql"));
+        for older in [&old, &second, &third, &fourth] {
             assert_eq!(columns(older), columns(&new));
             assert_eq!(indexes(older), indexes(&new));
         }

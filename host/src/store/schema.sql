@@ -24,12 +24,15 @@ CREATE TABLE intent (
     -- 1 where its guest sees the time with three decimals; missing in runs of before, which are repeated as they were.
     full_now INTEGER,
     -- Who asked, and through what; missing where it was asked before this was written down.
-    submitted_by TEXT
+    submitted_by TEXT,
+    -- Where it stands among the runs of an agent that would ask the same person, while it does; none stand twice in the same place.
+    line INTEGER
 );
 -- Indexes leave out what changes often: a commit writes every page it touches.
 CREATE INDEX intent_of_user ON intent (tenant, user, seq);
 CREATE INDEX intent_of_tenant ON intent (tenant, seq);
-CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting', 'sending');
+CREATE INDEX intent_line ON intent (tenant, user, agent, line) WHERE line IS NOT NULL;
+CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting', 'sending', 'blocked');
 
 -- The journal. Text is inline; a 32-byte blob stands for text in `large` of that SHA-256.
 CREATE TABLE entry (
@@ -62,7 +65,7 @@ CREATE TABLE approval (
 CREATE INDEX approval_by_intent ON approval (intent, seq);
 CREATE INDEX approval_of_user ON approval (tenant, user, seq);
 CREATE INDEX approval_of_tenant ON approval (tenant, seq);
-CREATE INDEX approval_pending_of_agent ON approval (tenant, agent) WHERE state = 'pending';
+CREATE INDEX approval_pending_of_agent ON approval (tenant, user, agent) WHERE state = 'pending';
 CREATE INDEX approval_open ON approval (expires_ms) WHERE state IN ('pending', 'approved');
 CREATE INDEX approval_pending ON approval (tenant, user, seq) WHERE state = 'pending';
 CREATE INDEX approval_pending_of_tenant ON approval (tenant, seq) WHERE state = 'pending';

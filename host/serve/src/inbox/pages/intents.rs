@@ -20,8 +20,15 @@ const LOG_CHARS_MAX: usize = 64 * 1024;
 const ROW_CHARS_MAX: usize = 100;
 
 /// Every status there is, in the order of a life.
-pub const STATUSES: [Status; 6] =
-    [Status::Running, Status::Waiting, Status::Sending, Status::Done, Status::Stopped, Status::Cancelled];
+pub const STATUSES: [Status; 7] = [
+    Status::Running,
+    Status::Waiting,
+    Status::Sending,
+    Status::Blocked,
+    Status::Done,
+    Status::Stopped,
+    Status::Cancelled,
+];
 
 /// The list of intents.
 pub struct List<'a> {
@@ -184,6 +191,9 @@ fn standing(intent: &IntentShown) -> &'static str {
         (Status::Running, false) => "It can go on; nothing drives it right now.",
         (Status::Waiting, _) => "It waits for a person's decision.",
         (Status::Sending, _) => "Its message is being handed over.",
+        (Status::Blocked, _) => {
+            "It stands in line to ask: it goes on when what its agent has asked the same person before is decided."
+        }
         (Status::Done, _) if intent.failed == Some(Failed::ErrorCard) => "The agent answered with an error.",
         (Status::Done, _) if intent.failed == Some(Failed::NotSent) => {
             "The agent is done, but a message of it has not been sent."

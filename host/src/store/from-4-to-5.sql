@@ -1,0 +1,8 @@
+-- What version 5 has beside version 4. `schema.sql` is the whole of it; a test compares the two.
+
+ALTER TABLE intent ADD COLUMN line INTEGER;
+CREATE INDEX intent_line ON intent (tenant, user, agent, line) WHERE line IS NOT NULL;
+DROP INDEX intent_open;
+CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting', 'sending', 'blocked');
+DROP INDEX approval_pending_of_agent;
+CREATE INDEX approval_pending_of_agent ON approval (tenant, user, agent) WHERE state = 'pending';
