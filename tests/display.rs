@@ -401,7 +401,7 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         decided: None,
         policy: 1,
         correspondents: BTreeSet::new(),
-        familiar: Vec::new(),
+        familiar: Default::default(),
         viewer: None,
         submitted_by: None,
         token: None,

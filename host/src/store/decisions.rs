@@ -16,7 +16,9 @@ use crate::people::{Actor, Scope, Through};
 use crate::refusals::{Code, Problem, Result};
 use crate::tools::approval::REQUEST;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::collections::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// An approval with where it belongs and who decided it.
 #[derive(Clone, Debug)]
@@ -37,8 +39,8 @@ pub struct Stored {
     pub policy: i64,
     /// While it is pending: whom of its recipients the user has written to before.
     pub correspondents: BTreeSet<String>,
-    /// While it is pending: the domains the user has written to, and those the operator lists. What looks like one is told.
-    pub familiar: Vec<String>,
+    /// While it is pending: the sender's domain, those the operator lists, and those the user has written to. What looks like one is told.
+    pub familiar: Arc<Familiar>,
     /// Who looks at it, where that may be somebody else than its user: what is said of the user is then said by name.
     pub viewer: Option<String>,
     /// Who gave its intent to the agent, and through what, as recorded; missing where that was before it was recorded.
@@ -60,12 +62,10 @@ impl Stored {
     /// What deserves a second look.
     pub fn notices(&self) -> Vec<Notice> {
         let restored = self.restored_ms.map(Notice::restored);
-        let own = self.approval.leaving().map(|action| names::domain(&action.from));
-        let domains = own.into_iter().chain(self.familiar.iter().map(String::as_str));
         let eyes = Eyes {
             user: self.viewer.as_ref().filter(|viewer| **viewer != self.user).map(|_| self.user.as_str()),
             has_written_to: &|address| self.has_written_to(address),
-            familiar: &Familiar::new(domains),
+            familiar: &self.familiar,
         };
         let found = notices(&self.approval, &eyes);
         restored.into_iter().chain(self.earlier.iter().map(Notice::earlier)).chain(found).collect()
@@ -124,7 +124,8 @@ impl Store {
         self.read(|db| {
             super::behind(db, ("approval", "id"), scope, page.before)?;
             let mut statement = db.prepare_cached(&sql)?;
-            let rows = statement.query_map(values, |row| stored(db, row))?;
+            let beside = Beside::new(db);
+            let rows = statement.query_map(values, |row| beside.stored(row))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
@@ -145,7 +146,8 @@ impl Store {
         self.read(|db| {
             let sql = format!("{SELECT} WHERE approval.intent = ?1 ORDER BY approval.seq");
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map([seq], |row| stored(db, row))?.collect::<Result<_, _>>()?)
+            let beside = Beside::new(db);
+            Ok(statement.query_map([seq], |row| beside.stored(row))?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -501,84 +503,121 @@ fn refusal(found: &Stored, event: Event, refused: Refused) -> Problem {
 
 const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.digest, approval.action, words, asked_ms, \
                       expires_ms, intent.id, approval.agent, ask_request, verdict, decided_ms, \
-                      decided_by, note, edited, approval.policy, approval.user, intent.submitted_by FROM approval JOIN intent ON intent.seq = approval.intent";
+                      decided_by, note, edited, approval.policy, approval.user, intent.submitted_by, drawn_digest FROM approval JOIN intent ON intent.seq = approval.intent";
 
 fn find(db: &Connection, scope: Scope<'_>, id: &str) -> Result<Stored> {
     let whose = "approval.tenant = ?2 AND (?3 IS NULL OR approval.user = ?3)";
     let sql = format!("{SELECT} WHERE approval.id = ?1 AND {whose}");
     let values = params![id, scope.tenant, scope.user];
-    let found = db.prepare_cached(&sql)?.query_row(values, |row| stored(db, row)).optional()?;
+    let found = db.prepare_cached(&sql)?.query_row(values, |row| Beside::new(db).stored(row)).optional()?;
     Ok(found.ok_or_else(|| {
         Problem::new(Code::UnknownId, format!("there is no approval {id}"))
             .hint("`countersign approval list` shows them all")
     })?)
 }
 
-fn stored(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let action = |column| -> rusqlite::Result<Option<Action>> {
-        let Some(bytes) = row.get::<_, Option<Vec<u8>>>(column)? else { return Ok(None) };
-        Action::decode(&bytes).map(Some).ok_or_else(|| super::damaged("an action does not decode"))
-    };
-    let decided = match row.get::<_, Option<String>>(11)? {
-        Some(verdict) => Some(Decision {
-            verdict: named(verdict)?,
-            at_ms: row.get(12)?,
-            by: row.get(13)?,
-            note: row.get(14)?,
-        }),
-        None => None,
-    };
-    let state = named(row.get(1)?)?;
-    let (action, edited) = (action(4)?, action(15)?);
-    let (correspondents, familiar) = match (state, edited.as_ref().or(action.as_ref())) {
-        (State::Pending, Some(leaving)) => (outbox::correspondents(db, leaving)?, familiar(db, leaving)?),
-        _ => (BTreeSet::new(), Vec::new()),
-    };
-    let id: String = row.get(0)?;
-    let earlier = match (state, edited.as_ref().or(action.as_ref())) {
-        (State::Pending, Some(leaving)) => earlier(db, leaving, &id)?,
-        _ => Vec::new(),
-    };
-    let token = match decided.as_ref().map(|decided| Actor::read(&decided.by).through) {
-        Some(Through::Token(token)) => db
-            .prepare_cached("SELECT label FROM token WHERE id = ?1")?
-            .query_row([token], |row| row.get(0))
-            .optional()?,
-        _ => None,
-    };
-    let asked_ms = row.get(6)?;
-    let restored_ms = match state {
-        State::Pending => backup::restored(db)?.filter(|taken_ms| asked_ms <= *taken_ms),
-        _ => None,
-    };
-    Ok(Stored {
-        approval: Approval {
-            id,
-            state,
-            verdict: decided.as_ref().map(|decided| decided.verdict),
-            binding: named(row.get(2)?)?,
-            digest: Digest(row.get(3)?),
-            action,
-            edited,
-            words: json(&row.get::<_, String>(5)?)?,
-            asked_ms,
-            expires_ms: row.get(7)?,
-            outdated: false,
-        },
-        intent: row.get(8)?,
-        agent: row.get(9)?,
-        request: row.get(10)?,
-        decided,
-        policy: row.get(16)?,
-        user: row.get(17)?,
-        submitted_by: row.get(18)?,
-        token,
-        correspondents,
-        familiar,
-        viewer: None,
-        earlier,
-        restored_ms,
-    })
+/// What is known beside the rows of one list, read once for all of them.
+struct Beside<'a> {
+    db: &'a Connection,
+    /// By tenant, user and the domain they write from.
+    familiar: RefCell<BTreeMap<(String, String, String), Arc<Familiar>>>,
+    restored_ms: OnceCell<Option<Millis>>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(db: &'a Connection) -> Beside<'a> {
+        Beside { db, familiar: RefCell::default(), restored_ms: OnceCell::new() }
+    }
+
+    fn stored(&self, row: &Row<'_>) -> rusqlite::Result<Stored> {
+        let db = self.db;
+        let action = |column| -> rusqlite::Result<Option<Action>> {
+            let Some(bytes) = row.get::<_, Option<Vec<u8>>>(column)? else { return Ok(None) };
+            Action::decode(&bytes).map(Some).ok_or_else(|| super::damaged("an action does not decode"))
+        };
+        let decided = match row.get::<_, Option<String>>(11)? {
+            Some(verdict) => Some(Decision {
+                verdict: named(verdict)?,
+                at_ms: row.get(12)?,
+                by: row.get(13)?,
+                note: row.get(14)?,
+            }),
+            None => None,
+        };
+        let state = named(row.get(1)?)?;
+        let (action, edited) = (action(4)?, action(15)?);
+        let id: String = row.get(0)?;
+        let (correspondents, familiar, earlier) = match (state, edited.as_ref().or(action.as_ref())) {
+            (State::Pending, Some(leaving)) => {
+                // What is kept names the agent's own message.
+                let kept = row.get::<_, Option<[u8; 32]>>(19)?.map(Digest).filter(|_| edited.is_none());
+                let drawn = kept.unwrap_or_else(|| repeats::drawn(leaving));
+                let earlier = earlier(db, leaving, drawn, &id)?;
+                (outbox::correspondents(db, leaving)?, self.familiar(leaving)?, earlier)
+            }
+            _ => (BTreeSet::new(), Arc::default(), Vec::new()),
+        };
+        let token = match decided.as_ref().map(|decided| Actor::read(&decided.by).through) {
+            Some(Through::Token(token)) => db
+                .prepare_cached("SELECT label FROM token WHERE id = ?1")?
+                .query_row([token], |row| row.get(0))
+                .optional()?,
+            _ => None,
+        };
+        let asked_ms = row.get(6)?;
+        let restored_ms = match state {
+            State::Pending => self.restored_ms()?.filter(|taken_ms| asked_ms <= *taken_ms),
+            _ => None,
+        };
+        Ok(Stored {
+            approval: Approval {
+                id,
+                state,
+                verdict: decided.as_ref().map(|decided| decided.verdict),
+                binding: named(row.get(2)?)?,
+                digest: Digest(row.get(3)?),
+                action,
+                edited,
+                words: json(&row.get::<_, String>(5)?)?,
+                asked_ms,
+                expires_ms: row.get(7)?,
+                outdated: false,
+            },
+            intent: row.get(8)?,
+            agent: row.get(9)?,
+            request: row.get(10)?,
+            decided,
+            policy: row.get(16)?,
+            user: row.get(17)?,
+            submitted_by: row.get(18)?,
+            token,
+            correspondents,
+            familiar,
+            viewer: None,
+            earlier,
+            restored_ms,
+        })
+    }
+
+    fn familiar(&self, leaving: &Action) -> rusqlite::Result<Arc<Familiar>> {
+        let own = names::domain(&leaving.from);
+        let key = (leaving.tenant.clone(), leaving.user.clone(), own.to_owned());
+        if let Some(known) = self.familiar.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let domains = familiar(self.db, leaving)?;
+        let known = Arc::new(Familiar::new([own].into_iter().chain(domains.iter().map(String::as_str))));
+        self.familiar.borrow_mut().insert(key, known.clone());
+        Ok(known)
+    }
+
+    fn restored_ms(&self) -> rusqlite::Result<Option<Millis>> {
+        if let Some(known) = self.restored_ms.get() {
+            return Ok(*known);
+        }
+        let found = backup::restored(self.db)?;
+        Ok(*self.restored_ms.get_or_init(|| found))
+    }
 }
 
 /// The domains the operator lists, as the policy in force has them, and then those the user has written to.
@@ -598,8 +637,7 @@ fn familiar(db: &Connection, leaving: &Action) -> rusqlite::Result<Vec<String>> 
 }
 
 /// What became of messages before that look like this one: the latest that was declined, and the latest that was signed.
-fn earlier(db: &Connection, action: &Action, but: &str) -> rusqlite::Result<Vec<Earlier>> {
-    let drawn = repeats::drawn(action);
+fn earlier(db: &Connection, action: &Action, drawn: Digest, but: &str) -> rusqlite::Result<Vec<Earlier>> {
     let sql = "SELECT id, decided_by, decided_ms FROM approval \
                WHERE tenant = ?1 AND user = ?2 AND drawn_digest = ?3 AND drawn_digest IS NOT NULL AND id <> ?4 \
                AND verdict = 'decline' ORDER BY asked_ms DESC LIMIT 1";

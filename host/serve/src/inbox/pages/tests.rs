@@ -236,7 +236,7 @@ fn stored(p: &str) -> Stored {
         decided: None,
         policy: 1,
         correspondents: BTreeSet::new(),
-        familiar: Vec::new(),
+        familiar: Default::default(),
         viewer: None,
         submitted_by: Some(p.into()),
         token: Some(p.into()),
