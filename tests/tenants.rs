@@ -347,11 +347,11 @@ async fn a_list_goes_on_where_it_ended_and_shows_every_row_once() {
     assert_eq!(BTreeSet::from_iter(&approvals).len(), 7);
     let outbox = walk(&|page| ada.outbox(false, page).unwrap().into_iter().map(|it| it.approval).collect());
     assert_eq!(BTreeSet::from_iter(&outbox).len(), 4);
-    let only = Only { status: Some(Status::Cancelled), agent: None };
+    let only = Only { status: Some(Status::Cancelled), agent: None, failed: false };
     assert!(ada.intents(only, Page::default()).unwrap().is_empty());
-    let only = Only { status: Some(Status::Done), agent: Some(AGENT) };
+    let only = Only { status: Some(Status::Done), agent: Some(AGENT), failed: false };
     assert_eq!(ada.intents(only, Page::default()).unwrap().len(), 7);
-    let only = Only { status: None, agent: Some("com.example.other") };
+    let only = Only { status: None, agent: Some("com.example.other"), failed: false };
     assert!(ada.intents(only, Page::default()).unwrap().is_empty());
 }
 

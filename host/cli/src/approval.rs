@@ -6,6 +6,7 @@ use super::output::{self, Exit, Ran};
 use super::screen::{self, Screen};
 use super::{Session, draw, say};
 use clap::Subcommand;
+use countersign::approval::body::as_written;
 use countersign::approval::names::short_list;
 use countersign::approval::notices::odd_first;
 use countersign::approval::{Verdict, decision::State};
@@ -222,9 +223,9 @@ fn row(approval: &output::Approval) -> Vec<String> {
     let (to, subject) = match &approval.action {
         Some(action) => {
             let to = odd_first(action.to.iter().map(String::as_str), &approval.flags);
-            (short_list(&to, 40), action.subject.clone())
+            (short_list(&to, 40), as_written(&short(&action.subject, 40)))
         }
-        None => ("-".into(), approval.agent_says.title.clone()),
+        None => ("-".into(), short(&approval.agent_says.title, 40)),
     };
-    vec![approval.id.clone(), approval.state.name().into(), line(&approval.agent), to, short(&subject, 40)]
+    vec![approval.id.clone(), approval.state.name().into(), line(&approval.agent), to, subject]
 }

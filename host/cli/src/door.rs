@@ -15,6 +15,7 @@ use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis, rfc3339};
 use countersign::digest::Digest;
 use countersign::host::{Edit, Host, Install, Order, View, principal};
+use countersign::intent::Status;
 use countersign::people::{Owner, Role, Scope};
 use countersign::refusals::Result;
 use countersign::store::{Only, Page};
@@ -175,14 +176,23 @@ impl Door {
         }
     }
 
-    pub async fn intents(&self) -> Result<Intents> {
+    pub async fn intents(&self, only: Only<'_>) -> Result<Intents> {
         let intents = match self {
             Folder(here) => {
-                let intents = here.host.intents(here.owner(), Only::default(), Page::default())?;
+                let intents = here.host.intents(here.owner(), only, Page::default())?;
                 intents.iter().map(IntentRow::of).collect()
             }
             Server(server) => {
-                gather(|| server.get(&["intents"]), |page: Intents| (page.intents, page.next)).await?
+                let page = || {
+                    let Only { status, agent, failed } = only;
+                    let asked = [("status", status.map(Status::name)), ("agent", agent)];
+                    let asked = asked.into_iter().chain([("failed", failed.then_some("true"))]);
+                    asked.fold(server.get(&["intents"]), |page, (name, value)| match value {
+                        Some(value) => page.query(name, value),
+                        None => page,
+                    })
+                };
+                gather(page, |page: Intents| (page.intents, page.next)).await?
             }
         };
         Ok(Intents { intents, next: None })

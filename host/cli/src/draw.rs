@@ -6,7 +6,7 @@
 use super::output::{Approval, Ran};
 use super::screen::columns_of;
 use countersign::approval::body::{self, MARK_CLOSE, MARK_OPEN, Rendered};
-use countersign::approval::notices::Weight;
+use countersign::approval::notices::{Flag, Weight};
 use countersign::approval::{Action, Binding, decision::State};
 use countersign::intent::Status;
 use countersign::people::Role;
@@ -186,7 +186,8 @@ fn gist(approval: &Approval, columns: usize) -> String {
     let Some(gist) = approval.gist().filter(|_| approval.state == State::Pending) else {
         return String::new();
     };
-    let mut out = "\nIn short, this would leave:\n\n".to_owned();
+    let as_it_stands = approval.flags.iter().all(|notice| notice.flag != Flag::AskAgain);
+    let mut out = format!("\nIn short, this {} leave:\n\n", if as_it_stands { "would" } else { "was to" });
     for (name, address) in &gist.recipients {
         out += &field(name, address, columns);
     }

@@ -12,6 +12,7 @@ use countersign::host::principal;
 use countersign::intent::{Failed, Status, shown};
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
+use countersign::store::Only;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -24,7 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Subcommand)]
 pub enum Intent {
     /// List intents, newest first
-    List,
+    List {
+        /// Those that stand so: running, waiting, sending, blocked, done, stopped or cancelled
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+        /// Those of this agent
+        #[arg(long, value_name = "ID")]
+        agent: Option<String>,
+        /// Those that have failed: stopped, with an error for an answer, or with a message that has not left or may not have
+        #[arg(long)]
+        failed: bool,
+    },
     /// Show an intent: state, timeline, card, log
     Show { id: String },
     /// Pick up a run that was interrupted, or whose decision was made with --no-resume
@@ -39,6 +50,10 @@ pub enum Intent {
         #[arg(long, value_name = "AGE", value_parser = age)]
         older_than: Millis,
     },
+}
+
+fn status(text: &str) -> std::result::Result<Status, String> {
+    serde_json::from_value(text.into()).map_err(|_| "no intent can stand so: see --help".into())
 }
 
 /// Days or hours, in milliseconds.
@@ -61,8 +76,8 @@ impl Intent {
         }
         let door = session.door().await?;
         let ran = match self {
-            Intent::List => {
-                let list = door.intents().await?;
+            Intent::List { status, agent, failed } => {
+                let list = door.intents(Only { status, agent: agent.as_deref(), failed }).await?;
                 super::say_if_cut(list.intents.len());
                 session.answer(&list, |list| {
                     let row = |intent: &IntentRow| {

@@ -4,6 +4,7 @@ use super::output::{Exit, OutboxMessage};
 use super::screen::Screen;
 use super::{Session, draw};
 use clap::{Args, Subcommand};
+use countersign::approval::body::as_written;
 use countersign::approval::names::short_list;
 use countersign::approval::outbox::{Resolution, State};
 use countersign::printable::{line, short};
@@ -92,7 +93,7 @@ fn row(message: &OutboxMessage) -> Vec<String> {
         state_word(message),
         message.signed.clone(),
         short_list(&message.action.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
-        short(&message.action.subject, 40),
+        as_written(&short(&message.action.subject, 40)),
     ]
 }
 

@@ -2,7 +2,7 @@
 //! scrolled out of sight. Pure. All of the message is hostile; what is told of it is bounded, however long it is.
 
 use super::Action;
-use super::body::Rendered;
+use super::body::{self, Rendered};
 use super::names::{domain, short_name};
 use crate::printable::ends;
 
@@ -29,27 +29,32 @@ pub struct Gist {
     pub bytes: usize,
 }
 
+/// Some recipients of a message, those that deserve a look first, and how many it has beside them; `is_new` says whether its user has never
+/// written to an address.
+pub fn recipients(action: &Action, is_new: &dyn Fn(&str) -> bool) -> (Vec<(&'static str, String)>, usize) {
+    let own = domain(&action.from);
+    let fields = [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)];
+    let mut all: Vec<_> = fields
+        .into_iter()
+        .flat_map(|(field, list)| list.iter().map(move |address| (field, address)))
+        .collect();
+    // What is false comes first.
+    all.sort_by_key(|(field, address)| (!is_new(address), domain(address) == own, *field != "Bcc"));
+    let others = all.len().saturating_sub(GIST_RECIPIENTS_MAX);
+    let named = all.into_iter().take(GIST_RECIPIENTS_MAX);
+    (named.map(|(field, address)| (field, short_name(address, ADDRESS_CHARS_MAX))).collect(), others)
+}
+
 impl Gist {
     /// Of a message; `is_new` says whether its user has never written to an address.
     pub fn of(action: &Action, is_new: &dyn Fn(&str) -> bool) -> Gist {
-        let own = domain(&action.from);
-        let fields = [("To", &action.to), ("Cc", &action.cc), ("Bcc", &action.bcc)];
-        let mut all: Vec<_> = fields
-            .into_iter()
-            .flat_map(|(field, list)| list.iter().map(move |address| (field, address)))
-            .collect();
-        // What is false comes first.
-        all.sort_by_key(|(field, address)| (!is_new(address), domain(address) == own, *field != "Bcc"));
-        let others = all.len().saturating_sub(GIST_RECIPIENTS_MAX);
-        let named = all.into_iter().take(GIST_RECIPIENTS_MAX);
-        let recipients =
-            named.map(|(field, address)| (field, short_name(address, ADDRESS_CHARS_MAX))).collect();
+        let (recipients, others) = recipients(action, is_new);
         let (head, tail) = SUBJECT_CHARS;
         let body = Rendered::of(action).text;
         Gist {
             recipients,
             others,
-            subject: ends(&action.subject, head, tail),
+            subject: body::as_written(&ends(&action.subject, head, tail)),
             lines: body.lines().count(),
             bytes: body.len(),
         }
@@ -98,6 +103,12 @@ mod tests {
         );
         assert_eq!((gist.others, gist.others().as_deref()), (3, Some("3 more recipients")));
         assert_eq!(gist.length(), "1 line, 44 bytes");
+    }
+
+    #[test]
+    fn a_subject_that_mixes_directions_is_shown_as_it_is_written() {
+        let gist = Gist::of(&Action { subject: "Pay א 12 EUR".into(), ..sample() }, &|_| true);
+        assert_eq!(gist.subject, "Pay \\u{5d0} 12 EUR");
     }
 
     #[test]

@@ -68,7 +68,13 @@ pub struct Only<'a> {
     pub status: Option<Status>,
     /// Those of this agent.
     pub agent: Option<&'a str>,
+    /// Those that have failed: [`Intent::failed`] says in what.
+    pub failed: bool,
 }
+
+/// What [`Intent::failed`] finds in a row.
+const FAILED: &str = "(status = 'stopped' OR status = 'done' AND (card ->> 'type' = 'error' OR EXISTS \
+                      (SELECT 1 FROM outbox WHERE outbox.intent = intent.seq AND state IN ('not_sent', 'uncertain'))))";
 
 impl Store {
     /// Commits an intent, before the first instruction of its run.
@@ -141,6 +147,7 @@ impl Store {
             (scope.user.is_some(), "user = ?2"),
             (status.is_some(), "status = ?3"),
             (only.agent.is_some(), "agent = ?4"),
+            (only.failed, FAILED),
             (page.before.is_some(), "seq < (SELECT seq FROM intent WHERE id = ?5 AND tenant = ?1)"),
         ] {
             if is_there {

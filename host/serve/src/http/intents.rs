@@ -29,6 +29,8 @@ pub struct Filter {
     status: Option<Status>,
     /// Those of this agent.
     agent: Option<String>,
+    /// Those that have failed: their `failed` says in what.
+    failed: bool,
     /// Those behind the one of this id: `next` of the part before.
     before: Option<String>,
     /// At most so many, 1 to 999; 100 where it is left out.
@@ -37,9 +39,9 @@ pub struct Filter {
 }
 
 pub async fn list(At(desk): At, Asked(filter): Asked<Filter>) -> Result<Json<Intents>, Refused> {
-    let Filter { status, agent, before, limit } = filter;
+    let Filter { status, agent, failed, before, limit } = filter;
     let part = Part::new(before, limit)?;
-    let rows = desk.intents(Only { status, agent: agent.as_deref() }, part.page())?;
+    let rows = desk.intents(Only { status, agent: agent.as_deref(), failed }, part.page())?;
     let (rows, next) = part.cut(rows, |intent| &intent.id);
     Ok(Json(Intents { intents: rows.iter().map(IntentRow::of).collect(), next }))
 }

@@ -552,6 +552,24 @@ async fn lists_go_on_where_they_were_cut() {
 }
 
 #[tokio::test]
+async fn what_has_failed_is_found_however_it_ended() {
+    let house = House::new();
+    let token = house.owner().await;
+    house.post("/v1/intents?wait=60", &token, order("nothing", json!({}))).await.is(201);
+    let failed =
+        async || house.get("/v1/intents?failed=true", &token).await.is(200).json()["intents"].clone();
+    assert_eq!(failed().await, json!([]));
+    // It does not expect to be declined, and ends with the error.
+    let (intent, approval, digest) = house.waiting(&token).await;
+    let no = json!({ "verdict": "decline", "digest": digest });
+    let ran =
+        house.post(&format!("/v1/approvals/{approval}/decision?wait=60"), &token, no).await.is(200).json();
+    assert_eq!((&ran["status"], &ran["failed"]), (&json!("done"), &json!("error_card")), "{ran}");
+    let found = failed().await;
+    assert_eq!((&found[0]["id"], found.as_array().map(Vec::len)), (&json!(intent), Some(1)), "{found}");
+}
+
+#[tokio::test]
 async fn a_run_that_was_interrupted_is_picked_up_when_asked_for_and_is_waited_for() {
     let house = House::new();
     let token = house.owner().await;
@@ -851,8 +869,17 @@ async fn a_body_is_read_no_further_than_it_may_be_long_and_only_as_what_it_shoul
     house.post("/v1/intents", &token, order("send", json!({}))).await.refused(400, Code::InvalidParameter);
     house.get("/v1/mail?after=yesterday", &token).await.refused(400, Code::InvalidParameter);
     house.get("/v1/mail?limit=0", &token).await.refused(400, Code::InvalidParameter);
-    for list in ["/v1/mail", "/v1/sent"] {
-        house.get(&format!("{list}?before=msg_nope"), &token).await.refused(404, Code::UnknownId);
+    for list in ["/v1/mail", "/v1/sent", "/v1/intents", "/v1/approvals", "/v1/outbox"] {
+        house.get(&format!("{list}?before=nobody"), &token).await.refused(404, Code::UnknownId);
+    }
+    // As text: what a JSON library makes of a number is not what was sent.
+    for (number, status) in
+        [("9007199254740992", 201), ("9007199254740993", 400), ("-9007199254740993", 400), ("1e2", 201)]
+    {
+        let body =
+            format!(r#"{{"agent":"{AGENT}","action":"nothing","parameters":{{"n":[{{"m":{number}}}]}}}}"#);
+        let told = send("/v1/intents", "application/json", body.into()).await;
+        assert_eq!(told.status.as_u16(), status, "{number}: {}", told.body);
     }
     house.get("/v1/mail?from=a@example.com&after=2026-01-01&limit=1", &token).await.is(200);
 }

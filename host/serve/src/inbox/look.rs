@@ -13,6 +13,7 @@ use countersign::clock::rfc3339;
 use countersign::desk::Desk;
 use countersign::digest::Digest;
 use countersign::host::Edit;
+use countersign::intent::FAILED;
 use countersign::refusals::{Code, Problem, Result};
 use countersign::store::{Only, Page, PersonRow, TokenRow};
 use serde::Deserialize;
@@ -138,13 +139,14 @@ pub fn approval_page(
 
 pub async fn intents(session: Session, Query(asked): Query<Asked>) -> Answer {
     let status = asked.status.as_deref();
+    let failed = status == Some(FAILED);
     let status = intents::STATUSES.into_iter().find(|known| Some(known.name()) == status);
     let agent = asked.agent.as_deref().filter(|agent| !agent.is_empty());
-    let mut found = session.desk.intents(Only { status, agent }, rows(asked.before.as_deref()))?;
+    let mut found = session.desk.intents(Only { status, agent, failed }, rows(asked.before.as_deref()))?;
     let next = cut(&mut found, |intent| intent.id.clone());
     let shown: Vec<_> = found.iter().map(IntentRow::of).collect();
     let agents: Vec<_> = session.desk.agents()?.into_iter().map(|row| row.installed.manifest.id).collect();
-    let list = intents::List { rows: &shown, status, agent, agents: &agents, next: next.as_deref() };
+    let list = intents::List { rows: &shown, status, failed, agent, agents: &agents, next: next.as_deref() };
     ok(&session, intents::list(&session.viewer, &list))
 }
 

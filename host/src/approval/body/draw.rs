@@ -56,6 +56,12 @@ pub fn line(text: &str) -> String {
     line_of(text, Base::Open, "")
 }
 
+/// One line of foreign text where there is room for one: what mixes directions is shown as it is written, with what goes from the right
+/// as numbers.
+pub fn as_written(text: &str) -> String {
+    if direction::is_mixed(text) { marked(&direction::escaped(text)) } else { marked(text) }
+}
+
 /// The orders in which a reader can see a line that mixes directions, with what goes from the right as numbers; none for others.
 pub fn line_orders(text: &str, base: Base) -> Vec<String> {
     if !direction::is_mixed(text) {

@@ -14,7 +14,7 @@ mod generate;
 mod parse;
 pub mod tree;
 
-pub use draw::{MARK_CLOSE, MARK_OPEN, line, line_orders, marked};
+pub use draw::{MARK_CLOSE, MARK_OPEN, as_written, line, line_orders, marked};
 pub use generate::generate;
 pub use parse::parse;
 

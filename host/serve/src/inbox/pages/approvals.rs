@@ -5,7 +5,7 @@ use super::{Page, Place, Viewer, body, count, empty, fact, older, text};
 use crate::view::{Approval, Failure, OutboxMessage};
 use countersign::approval::body::Rendered;
 use countersign::approval::decision::State;
-use countersign::approval::gist::Gist;
+use countersign::approval::gist::{self, Gist};
 use countersign::approval::notices::{Flag, Notice, Weight};
 use countersign::approval::outbox::State as Sending;
 use countersign::approval::{Action, Binding, BodyKind};
@@ -119,19 +119,19 @@ fn row(viewer: &Viewer, stored: &Stored, decides: bool) -> Markup {
 fn headline(action: Option<&Action>) -> Markup {
     match action {
         Some(action) if action.subject.trim().is_empty() => html! { "A message without a subject" },
-        Some(action) => html! { "Message " q { (text::brief(&action.subject, ROW_CHARS_MAX)) } },
+        Some(action) => html! { "Message " q { (text::subject(&action.subject, ROW_CHARS_MAX)) } },
         None => html! { "A question" },
     }
 }
 
 fn recipients(stored: &Stored, action: &Action) -> Markup {
-    let gist = Gist::of(action, &|address| !stored.has_written_to(address));
+    let (recipients, others) = gist::recipients(action, &|address| !stored.has_written_to(address));
     html! {
-        @for (number, (_, address)) in gist.recipients.iter().enumerate() {
+        @for (number, (_, address)) in recipients.iter().enumerate() {
             @if number > 0 { ", " }
             (text::say(address))
         }
-        @if gist.others > 0 { " and " (count(gist.others, "other")) }
+        @if others > 0 { " and " (count(others, "other")) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Page, Place, VALUE_CHARS_MAX, Viewer, count, empty, fact, older, par
 use crate::view::{Call, Failure, IntentRow, IntentShown};
 use countersign::agent::Manifest;
 use countersign::approval::decision::State;
-use countersign::intent::{Failed, Status, shown};
+use countersign::intent::{FAILED, Failed, Status, shown};
 use countersign::people::Deed;
 use countersign::printable::{line, printable};
 use countersign::refusals::Code;
@@ -36,6 +36,8 @@ pub struct List<'a> {
     pub rows: &'a [IntentRow],
     /// Only those that stand so.
     pub status: Option<Status>,
+    /// Only those that have failed.
+    pub failed: bool,
     /// Only those of this agent.
     pub agent: Option<&'a str>,
     /// The ids of the agents there are.
@@ -47,7 +49,8 @@ pub struct List<'a> {
 /// Draws the list.
 pub fn list(viewer: &Viewer, list: &List<'_>) -> Page {
     let mut path = "/intents".to_owned();
-    for (name, value) in [("status", list.status.map(Status::name)), ("agent", list.agent)] {
+    let status = if list.failed { Some(FAILED) } else { list.status.map(Status::name) };
+    for (name, value) in [("status", status), ("agent", list.agent)] {
         if let Some(value) = value {
             path.push(if path.contains('?') { '&' } else { '?' });
             path += &format!("{name}={}", text::part(value));
@@ -63,6 +66,7 @@ pub fn list(viewer: &Viewer, list: &List<'_>) -> Page {
                     @for status in STATUSES {
                         option value=(status.name()) selected[list.status == Some(status)] { (status.name()) }
                     }
+                    option value=(FAILED) selected[list.failed] { (FAILED) ", or stopped" }
                 }
             }
             p.field {
@@ -77,7 +81,7 @@ pub fn list(viewer: &Viewer, list: &List<'_>) -> Page {
             button type="submit" { "Filter" }
         }
         @if list.rows.is_empty() {
-            @if list.status.is_some() || list.agent.is_some() {
+            @if status.is_some() || list.agent.is_some() {
                 (empty("No intent is like that.", html! { p { a href="/intents" { "Show all" } } }))
             } @else {
                 (empty("Nothing has been asked of any agent.", html! {}))

@@ -67,7 +67,7 @@ fn row(message: &OutboxMessage) -> Markup {
             h3 {
                 a href={ "/outbox/" (message.id) } {
                     @if message.action.subject.trim().is_empty() { "A message without a subject" }
-                    @else { "Message " q { (text::brief(&message.action.subject, 100)) } }
+                    @else { "Message " q { (text::subject(&message.action.subject, 100)) } }
                 }
             }
             p { span.badge.(class(message)) { (message.standing()) } " from " (text::say(&message.action.from)) }

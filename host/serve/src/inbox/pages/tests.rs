@@ -409,7 +409,14 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
         reason: Some(p.into()),
     };
     let agents = [p.to_owned()];
-    let list = intents::List { rows: &[row], status: None, agent: Some(p), agents: &agents, next: Some(p) };
+    let list = intents::List {
+        rows: &[row],
+        status: None,
+        failed: true,
+        agent: Some(p),
+        agents: &agents,
+        next: Some(p),
+    };
     pages.push(("intents", draw(intents::list(&viewer, &list))));
     for kind in ["result", "error", "summary", "list", "suggestion", "progress", "approval", p] {
         let intent = intent(p, Status::Done, Some(card(p, kind)));

@@ -1,5 +1,6 @@
 //! The one way foreign text reaches a page.
 
+use countersign::approval::body::as_written;
 use countersign::printable::{line, printable, short};
 use maud::{Markup, html};
 use serde_json::Value;
@@ -13,6 +14,11 @@ pub fn say(text: &str) -> Markup {
 /// Like [`say`], cut.
 pub fn brief(text: &str, chars_max: usize) -> Markup {
     html! { bdi { (short(text, chars_max)) } }
+}
+
+/// A subject in a list, cut: what mixes directions as it is written.
+pub fn subject(text: &str, chars_max: usize) -> Markup {
+    html! { bdi { (as_written(&short(text, chars_max))) } }
 }
 
 /// Several of them.
