@@ -135,6 +135,18 @@ async fn the_latest_three_messages_of_the_recipients_that_the_run_has_read_stand
         // Others decide about it, and may not read her mail.
         let eve = desk(&host, "main", "eve", &[Role::Approver, Role::Invoker, Role::Operator]);
         assert!(eve.approval(id).is_ok() && eve.answered(id).unwrap().is_none());
+        // Nor where the run has it from: of the calls they see all but that.
+        let told = |desk: &Desk| {
+            let heard = desk.journal(&view.intent.id).unwrap();
+            let list = heard.iter().find(|heard| heard.entry.call == "messages.list");
+            (
+                heard.len(),
+                list.map(|heard| (heard.withheld, format!("{:?}", heard.entry).contains("Hello on"))),
+            )
+        };
+        let (calls, list) = told(&ada);
+        assert_eq!(told(&eve), (calls, list.map(|_| (true, false))));
+        assert!(list.is_none_or(|list| list == (false, true)));
         decide(&ada, &view, Verdict::Approve).await.unwrap();
         follow(&host, &ada, &view).await.unwrap();
     }

@@ -11,7 +11,7 @@ use crate::authority::Capability;
 use crate::digest::Digest;
 use crate::host::{Edit, Host, Install, Invited, Order, TokenMade, View};
 use crate::intent::Intent;
-use crate::journal::Entry;
+use crate::journal::{Answer, Entry};
 use crate::people::{Deed, Owner, Person, Role, Scope};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
@@ -19,6 +19,7 @@ use crate::store::{
     Accepted, AgentRow, Audited, Only, Outgoing, Page, PersonRow, Place, Sent, Stored, TokenRow,
 };
 use crate::tools::messages::{Mail, Query};
+use crate::tools::reads_of_somebody;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,6 +28,22 @@ use std::sync::Arc;
 pub struct Desk {
     host: Arc<Host>,
     person: Person,
+}
+
+/// One answer an agent heard, as a person is told of it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The call and its answer.
+    pub entry: Entry,
+    /// Whether the answer is left out, since it is of a mailbox they may not read.
+    pub withheld: bool,
+}
+
+impl Heard {
+    /// All of it.
+    pub fn whole(entry: Entry) -> Heard {
+        Heard { entry, withheld: false }
+    }
 }
 
 impl Desk {
@@ -171,9 +188,25 @@ impl Desk {
         Ok(self.viewed(self.host.show(self.sight()?, id)?))
     }
 
-    /// The journal of an intent.
-    pub fn journal(&self, id: &str) -> Result<Vec<Entry>> {
-        self.host.journal(self.sight()?, id)
+    /// The journal of an intent, without the mail in it where it is another's.
+    pub fn journal(&self, id: &str) -> Result<Vec<Heard>> {
+        let scope = self.sight()?;
+        let reads = self.reads_mail_of(&self.host.show(scope, id)?.intent.user);
+        let heard = |entry: Entry| {
+            let is_mail = reads_of_somebody(&entry.call) && matches!(entry.answer, Answer::Value(_));
+            match reads || !is_mail {
+                true => Heard::whole(entry),
+                false => {
+                    Heard { entry: Entry { answer: Answer::Value("null".into()), ..entry }, withheld: true }
+                }
+            }
+        };
+        Ok(self.host.journal(scope, id)?.into_iter().map(heard).collect())
+    }
+
+    /// Whether this person may read the mailbox of `user`: one's own, for those who have one.
+    fn reads_mail_of(&self, user: &str) -> bool {
+        user == self.person.name && self.person.may(Deed::Invoke)
     }
 
     // Approvals
@@ -208,8 +241,7 @@ impl Desk {
     /// [`Host::answered`].
     pub fn answered(&self, id: &str) -> Result<Option<Vec<Received>>> {
         let Stored { user, .. } = self.approval(id)?;
-        // As for the mailbox itself: one's own, for those who have one.
-        if user != self.person.name || !self.person.may(Deed::Invoke) {
+        if !self.reads_mail_of(&user) {
             return Ok(None);
         }
         self.host.answered(self.own(), id).map(Some)

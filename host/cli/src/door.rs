@@ -13,6 +13,7 @@ use countersign::approval::outbox::Resolution;
 use countersign::approval::{Verdict, decision::State};
 use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis, rfc3339};
+use countersign::desk::Heard;
 use countersign::digest::Digest;
 use countersign::host::{Edit, Host, Install, Order, View, principal};
 use countersign::intent::Status;
@@ -55,7 +56,8 @@ impl Here {
     }
 
     fn intent(&self, view: &View) -> Result<IntentShown> {
-        Ok(IntentShown::of(view, self.host.journal(self.owner(), &view.intent.id)?))
+        let journal = self.host.journal(self.owner(), &view.intent.id)?;
+        Ok(IntentShown::of(view, journal.into_iter().map(Heard::whole).collect()))
     }
 
     fn approval(&self, id: &str) -> Result<Approval> {

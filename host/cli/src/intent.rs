@@ -193,6 +193,7 @@ pub fn timeline(calls: &[output::Call], session: &Session) -> String {
     for call in calls {
         let heard = match &call.refused {
             Some(refused) => short(refused, EXCERPT_CHARS),
+            None if call.withheld => "left out: it is of a mailbox that is not yours".into(),
             None => short(&call.answer.to_string(), EXCERPT_CHARS),
         };
         let asked = short(&call.request.to_string(), EXCERPT_CHARS);

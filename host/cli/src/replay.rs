@@ -5,6 +5,7 @@ use super::screen::Screen;
 use super::{Session, agent, draw, intent};
 use clap::Args;
 use countersign::agent::Package;
+use countersign::desk::Heard;
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
 use countersign::tools::approval::REQUEST;
@@ -31,7 +32,9 @@ impl Replay {
         let replay = host.replay(owner, &self.intent, other.as_ref()).await?;
         let view = host.show(owner, &self.intent)?;
         let recorded = view.intent.digest;
-        let timeline: Vec<_> = super::output::timeline(host.journal(owner, &self.intent)?);
+        let timeline: Vec<_> = super::output::timeline(
+            host.journal(owner, &self.intent)?.into_iter().map(Heard::whole).collect(),
+        );
         let replayed = Replayed {
             intent: self.intent,
             agent_digest: other.map_or(recorded, |package| package.digest).to_string(),

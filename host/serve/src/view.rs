@@ -11,10 +11,11 @@ use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
 use countersign::audit;
 use countersign::authority::Capability;
 use countersign::clock::rfc3339;
+use countersign::desk::Heard;
 use countersign::digest::Digest;
 use countersign::host::{self, View, letter_name};
 use countersign::intent::{Failed as Failing, Intent, Status, numbers};
-use countersign::journal::{Answer, Entry};
+use countersign::journal::Answer;
 use countersign::people::{Person, Role};
 use countersign::printable::line;
 use countersign::refusals::{Code, Error, Problem, Refusal, Result};
@@ -315,7 +316,7 @@ pub struct IntentShown {
 }
 
 impl IntentShown {
-    pub fn of(view: &View, journal: Vec<Entry>) -> IntentShown {
+    pub fn of(view: &View, journal: Vec<Heard>) -> IntentShown {
         let intent = &view.intent;
         let ran = Ran::of(view);
         IntentShown {
@@ -341,8 +342,8 @@ impl IntentShown {
 }
 
 /// The calls of a journal, in order.
-pub fn timeline(journal: Vec<Entry>) -> Vec<Call> {
-    journal.into_iter().enumerate().map(|(number, entry)| Call::of(number, entry)).collect()
+pub fn timeline(journal: Vec<Heard>) -> Vec<Call> {
+    journal.into_iter().enumerate().map(|(number, heard)| Call::of(number, heard)).collect()
 }
 
 /// One answered call.
@@ -352,8 +353,11 @@ pub struct Call {
     pub at: String,
     pub call: String,
     pub request: Value,
-    /// The value the agent heard; null where it heard an error.
+    /// The value the agent heard; null where it heard an error, and where it is withheld.
     pub answer: Value,
+    /// Whether the answer is left out: it is of a mailbox that whoever asks may not read.
+    #[serde(default)]
+    pub withheld: bool,
     /// The error it heard, code first.
     pub refused: Option<String>,
     /// What the error said beside: the field at fault, the cure.
@@ -361,7 +365,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn of(number: usize, entry: Entry) -> Call {
+    fn of(number: usize, Heard { entry, withheld }: Heard) -> Call {
         let parse = |text: &str| serde_json::from_str(text).map(contract_names).unwrap_or(Value::Null);
         let (answer, refused, details) = match entry.answer {
             Answer::Value(json) => (parse(&json), None, None),
@@ -375,6 +379,7 @@ impl Call {
             call: entry.call,
             request: parse(&entry.request),
             answer,
+            withheld,
             refused,
             details,
         }

@@ -12,7 +12,7 @@ pub use bindings::interpreter::interpreter;
 pub use bindings::{Agent, AgentPre, types};
 
 use crate::approval::{Action, Approval, BodyKind, Policy, Version};
-use crate::authority::{Authority, Call, Capability};
+use crate::authority::{Authority, Call, Capability, Kind};
 use crate::digest::Digest;
 use crate::journal::{Fault, Journal, ToolError};
 use std::sync::Arc;
@@ -25,6 +25,13 @@ pub struct Room {
     pub import: &'static str,
     /// Its functions.
     pub calls: &'static [Call],
+}
+
+/// Whether what a call of this name answers is of somebody's mailbox, as whatever is read with a capability is. So is what no call of
+/// today is called.
+pub fn reads_of_somebody(call: &str) -> bool {
+    let known = ROOMS.iter().flat_map(|room| room.calls).find(|known| known.name == call);
+    known.is_none_or(|call| call.kind == Kind::Read && call.capability.is_some())
 }
 
 /// On whose behalf a run acts. Part of every action.
@@ -121,7 +128,6 @@ fn into_guest(error: ToolError) -> wasmtime::Result<types::ToolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::Kind;
 
     #[test]
     fn every_import_of_the_world_has_a_room_and_every_function_is_a_known_call() {

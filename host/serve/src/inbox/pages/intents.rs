@@ -251,7 +251,12 @@ fn call(call: &Call) -> Markup {
             summary { "Request and answer" span.unseen { " of call " (call.number + 1) } }
             h3 { "Request" }
             (text::json(&call.request, VALUE_CHARS_MAX))
-            @if call.refused.is_none() { h3 { "Answer" } (text::json(&call.answer, VALUE_CHARS_MAX)) }
+            @if call.withheld {
+                p { "The answer is of a mailbox that is not yours." }
+            } @else if call.refused.is_none() {
+                h3 { "Answer" }
+                (text::json(&call.answer, VALUE_CHARS_MAX))
+            }
             @if let Some(details) = &call.details { h3 { "Details" } (text::json(details, VALUE_CHARS_MAX)) }
         }
     }

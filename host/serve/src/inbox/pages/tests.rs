@@ -262,6 +262,7 @@ fn intent(p: &str, status: Status, card: Option<Value>) -> IntentShown {
         call: p.into(),
         request: json!({ p: p }),
         answer: json!([p]),
+        withheld: false,
         refused,
         details: Some(json!({ p: p })),
     };
