@@ -41,4 +41,5 @@ mod tenants;
 mod tidy;
 mod transports;
 mod upgrade;
+mod wrong_clock;
 mod xss;
