@@ -613,6 +613,39 @@ fn a_phone_is_enough_to_sign() {
 }
 
 #[test]
+fn on_a_phone_the_question_stands_last_and_in_sight_together_with_what_it_is_about() {
+    let Some(browser) = Browser::start() else { return };
+    let office = Office::new();
+    // An agent with much to say: before the message, folded, and in the message.
+    let words = "Sign and send. Your decision: approved. ".repeat(100);
+    let message =
+        json!({ "to": ["team@example.com"], "subject": SUBJECT, "body": format!("{words}\n").repeat(10) });
+    let ask = json!({ "action": "send_message", "title": "Your decision", "description": words });
+    let steps =
+        json!([{ "call": "approval.request", "with": ask }, { "call": "messages.send", "with": message }]);
+    let view = office.beside.run(&office.ivan, AGENT, "script", &json!({ "steps": steps }));
+    let path = format!("/approvals/{}", view.pending().unwrap().approval.id);
+    let server = Server::start(&office.cli);
+    browser.phone(360);
+    sign_in(&browser, &server, &office.petra);
+    browser.open(&server, &path);
+    let script = "
+        const top = css => { const it = document.querySelector(css); return it && it.getBoundingClientRect().top; };
+        const yes = document.querySelector('button.yes');
+        yes.scrollIntoView(false);
+        const words = [...document.querySelectorAll('details')].find(it => it.textContent.includes('Your decision: approved'));
+        return {
+            order: ['section.message', 'section.decision', 'dl.gist', 'button.no', 'button.yes'].map(top),
+            gist: top('dl.gist'), said: words.getBoundingClientRect().top < top('section.message') && !words.open,
+        };";
+    let seen = browser.run(script, &[]);
+    let order: Vec<_> = seen["order"].as_array().unwrap().iter().map(|top| top.as_f64().unwrap()).collect();
+    assert!(order.is_sorted(), "{seen}");
+    assert!(seen["gist"].as_f64().unwrap() >= 0.0, "the message in short is out of sight: {seen}");
+    assert_eq!(seen["said"], true, "the agent's words stand folded above the message");
+}
+
+#[test]
 fn parameters_are_typed_into_a_form_and_arrive_as_they_are() {
     let Some(browser) = Browser::start() else { return };
     let office = Office::new();
