@@ -58,6 +58,13 @@ pub fn is_right_to_left(text: &str) -> bool {
     has(text, Way::Right) && !has(text, Way::Left)
 }
 
+/// Whether a block of lines leaves as one that goes from right to left: it has letters, and every line in which something is seen has
+/// letters from the right alone. A line of nothing but signs would be turned round by those beside it.
+pub fn block_is_right_to_left<'a>(lines: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut seen = lines.into_iter().filter(|line| !line.trim().is_empty()).peekable();
+    seen.peek().is_some() && seen.all(is_right_to_left)
+}
+
 /// Whether something in a text goes from right to left.
 pub fn has_right_to_left(text: &str) -> bool {
     has(text, Way::Right)

@@ -48,10 +48,11 @@ impl Page<'_> {
         }
     }
 
-    fn begin(&mut self, name: &str, text: &str) {
+    fn begin(&mut self, name: &str, lines: &[Line]) {
         self.out.push('<');
         self.out.push_str(name);
-        if direction::is_right_to_left(text) {
+        let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
+        if direction::block_is_right_to_left(lines.iter().map(String::as_str)) {
             self.out.push_str(" dir=\"rtl\"");
         }
         self.out.push('>');
@@ -62,8 +63,7 @@ impl Page<'_> {
     }
 
     fn lines(&mut self, name: &str, lines: &[Line], between: &str) {
-        let all: String = lines.iter().map(|line| words(line)).collect();
-        self.begin(name, &all);
+        self.begin(name, lines);
         for (number, line) in lines.iter().enumerate() {
             if number > 0 {
                 self.out.push_str(between);
@@ -109,7 +109,7 @@ impl Page<'_> {
             self.out.push_str("<tr>");
             for cell in row {
                 let name = if cell.heads { "th" } else { "td" };
-                self.begin(name, &words(&cell.line));
+                self.begin(name, std::slice::from_ref(&cell.line));
                 self.line(&cell.line);
                 self.end(name);
             }

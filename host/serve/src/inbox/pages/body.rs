@@ -4,7 +4,9 @@
 //! cannot show.
 
 use super::text;
-use countersign::approval::body::direction::{Base, escaped, has_right_to_left, is_mixed, is_right_to_left};
+use countersign::approval::body::direction::{
+    Base, block_is_right_to_left, escaped, has_right_to_left, is_mixed, is_right_to_left,
+};
 use countersign::approval::body::tree::{Block, Cell, Line, Marks, Run, words};
 use countersign::approval::body::{Rendered, line_orders, marked};
 use countersign::printable;
@@ -95,8 +97,8 @@ fn cell(cell: &Cell, base: Base) -> Markup {
 
 /// As it leaves.
 fn direction(lines: &[Line]) -> Option<&'static str> {
-    let all: String = lines.iter().map(|line| words(line)).collect();
-    is_right_to_left(&all).then_some("rtl")
+    let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
+    block_is_right_to_left(lines.iter().map(String::as_str)).then_some("rtl")
 }
 
 fn broken(lines: &[Line]) -> Markup {
