@@ -404,6 +404,7 @@ fn asked(text: &str, body_kind: BodyKind, body: String) -> Stored {
         familiar: Default::default(),
         viewer: None,
         submitted_by: None,
+        edited_by: None,
         token: None,
         earlier: Vec::new(),
     }

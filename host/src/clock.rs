@@ -89,7 +89,12 @@ impl Clock {
     /// when the host saw the later time, or it is wrong now; nobody can tell, so what ends must be moved before the host's time is set
     /// back, and by as much. A machine whose clock is before this program was written does not know the time, and is not followed.
     pub fn ahead(&self) -> Option<(Millis, Millis)> {
-        let (now, machine) = (self.now(), self.machine());
+        self.ahead_of(Millis::MIN)
+    }
+
+    /// The same where something has seen `latest`, an instant that is not this clock's.
+    pub fn ahead_of(&self, latest: Millis) -> Option<(Millis, Millis)> {
+        let (now, machine) = (self.now().max(latest), self.machine());
         (machine >= BUILT_MS && now > machine + AHEAD_MS_MAX).then_some((now, machine))
     }
 

@@ -16,7 +16,7 @@ use crate::audit;
 use crate::authority::{Authority, Capability};
 use crate::backends::command::Command;
 use crate::backends::import::{Imported, import};
-use crate::backends::local::Local;
+use crate::backends::local::{Local, Nowhere};
 use crate::backends::rehearsal::Rehearsal;
 use crate::backends::smtp::Smtp;
 use crate::clock::{Clock, Millis, rfc3339};
@@ -403,7 +403,8 @@ impl Host {
 
     /// Sets the host's time back where it is far ahead of the machine's. Gives the intents that can be picked up.
     async fn follow_clock(&self) -> Result<Vec<Place>> {
-        let Some((from, to)) = self.clock().ahead() else { return Ok(Vec::new()) };
+        // The store's time is looked at as well: what was on its way when time was set back may have brought the later one back.
+        let Some((from, to)) = self.clock().ahead_of(self.store.latest()?) else { return Ok(Vec::new()) };
         say_set_back(from, to);
         let woken = self.store.set_back(from, to).await?;
         self.clock().set_back(to);
@@ -806,7 +807,7 @@ impl Host {
             return rehearsed.clone();
         }
         match self.live().config.way(owner) {
-            Way::Embedded => Arc::new(Local(self.store.clone())),
+            Way::Embedded => Arc::new(Nowhere { user: owner.user.into() }),
             Way::Smtp(submission) => Arc::new(Smtp::new(submission.clone())),
             Way::Command(program) => Arc::new(Command::new(program.clone())),
         }
@@ -1058,16 +1059,18 @@ impl Host {
     ) -> Result<Digest> {
         let scope = scope.into();
         let stored = self.approval(scope, id)?;
+        // One configuration for all of it: what is recorded is what was judged under.
+        let live = self.live();
         let is_open =
             stored.approval.state == State::Pending && self.clock().now() < stored.approval.expires_ms;
         if verdict == Verdict::Approve && is_open {
             // Judged again when it leaves; asked here so that nobody signs in vain.
-            self.may_leave(&stored)?;
-            self.may_approve(scope.tenant, &stored, by)?;
+            self.may_leave(&live, &stored)?;
+            self.may_approve(&live, scope.tenant, &stored, by)?;
         }
         let decision = Decision { verdict, at_ms: self.clock().now(), by: by.into(), note };
         reach(Moment::Deciding);
-        let head = self.store.decide((scope, id), decision, shown, self.live().policy.0).await?;
+        let head = self.store.decide((scope, id), decision, shown, live.policy.0).await?;
         reach(Moment::Decided);
         self.ports.meters.decided(verdict);
         Ok(head)
@@ -1075,17 +1078,18 @@ impl Host {
 
     /// Whoever brings an agent in does not sign what it asks, where somebody else can; and where the operator wants a second person,
     /// whoever asked does not, whether somebody else can or not.
-    fn may_approve(&self, tenant: &str, stored: &Stored, by: &str) -> Result<()> {
+    fn may_approve(&self, live: &Live, tenant: &str, stored: &Stored, by: &str) -> Result<()> {
         let Stored { agent, user, .. } = stored;
         let person = Actor::read(by).person;
-        let live = self.live();
         let account = live.config.address(Owner { tenant, user });
         if live.policy.1.four_eyes.holds(tenant, agent, &account)
-            && four_eyes::asked(by, user, stored.submitted_by.as_deref())
+            && four_eyes::asked(by, user, stored.submitted_by.as_deref(), stored.edited_by.as_deref())
         {
             let others = self.store.other_approvers(tenant, &person)?;
+            let own = stored.edited_by.as_deref().is_some_and(|by| Actor::read(by).person == person);
+            let did = if own { "wrote" } else { "asked for" };
             let message = format!(
-                "{person} asked for what {} is about, and a second person signs here",
+                "{person} {did} what {} is about, and a second person signs here",
                 stored.approval.id
             );
             let hint = match others.is_empty() {
@@ -1105,7 +1109,7 @@ impl Host {
         Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
     }
 
-    fn may_leave(&self, Stored { approval, agent, .. }: &Stored) -> Result<()> {
+    fn may_leave(&self, live: &Live, Stored { approval, agent, .. }: &Stored) -> Result<()> {
         let id = &approval.id;
         if let Some(action) = approval.leaving()
             && !self.store.is_granted(agent, action)?
@@ -1126,7 +1130,6 @@ impl Host {
             );
             return Err(Problem::new(Code::AskAgain, what).hint(hint).into());
         }
-        let live = self.live();
         let policy = &live.policy.1;
         let admitted = approval.leaving().map_or(Ok(()), |action| policy.admit(action));
         let forbidden = match admitted.and_then(|()| policy.admit_binding(approval.binding)) {
@@ -1250,11 +1253,12 @@ impl Host {
     ) -> Result<Outgoing> {
         let scope = scope.into();
         let stored = self.approval(scope, id)?;
+        let live = self.live();
         if resolution == Resolution::Resend {
-            self.may_leave(&stored)?;
+            self.may_leave(&live, &stored)?;
         }
         let owner = Owner { tenant: scope.tenant, user: &stored.user };
-        let retry_ms = self.live().config.way(owner).retry_ms();
+        let retry_ms = live.config.way(owner).retry_ms();
         self.store.resolve((scope, id), resolution, retry_ms, by, self.clock().now()).await?;
         let outgoing = self.outgoing(scope, id)?;
         if resolution == Resolution::Resend {

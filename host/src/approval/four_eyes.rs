@@ -59,11 +59,13 @@ impl FourEyes {
     }
 }
 
-/// Whether whoever decides, `by`, also asked: the intent is on their behalf, or they gave it to the agent. `submitted_by` is missing
-/// for what was asked before that was recorded. Through what they did either does not count: a person has one pair of eyes.
-pub fn asked(by: &str, user: &str, submitted_by: Option<&str>) -> bool {
+/// Whether whoever decides, `by`, also asked: the intent is on their behalf, or they gave it to the agent, or wrote what leaves in place of
+/// the agent's own message. `submitted_by` and `edited_by` are missing for what was before they were recorded. Through what they did
+/// either does not count: a person has one pair of eyes.
+pub fn asked(by: &str, user: &str, submitted_by: Option<&str>, edited_by: Option<&str>) -> bool {
     let person = Actor::read(by).person;
-    person == user || submitted_by.is_some_and(|asker| Actor::read(asker).person == person)
+    let is_theirs = |actor: &str| Actor::read(actor).person == person;
+    person == user || submitted_by.is_some_and(is_theirs) || edited_by.is_some_and(is_theirs)
 }
 
 #[cfg(test)]
@@ -97,11 +99,14 @@ mod tests {
 
     #[test]
     fn who_asked_is_the_same_person_through_whatever_door() {
-        assert!(asked("anna/browser", "anna", None));
-        assert!(asked("anna/tok_1", "anna", Some("anna/browser")));
-        assert!(asked("bob/browser", "anna", Some("bob/tok_1")));
-        assert!(asked("root", "local", Some("root")));
-        assert!(!asked("bob/browser", "anna", Some("anna/browser")));
-        assert!(!asked("bob/browser", "anna", None));
+        assert!(asked("anna/browser", "anna", None, None));
+        assert!(asked("anna/tok_1", "anna", Some("anna/browser"), None));
+        assert!(asked("bob/browser", "anna", Some("bob/tok_1"), None));
+        assert!(asked("root", "local", Some("root"), None));
+        assert!(!asked("bob/browser", "anna", Some("anna/browser"), None));
+        assert!(!asked("bob/browser", "anna", None, None));
+        // Whoever writes another message asks for that one.
+        assert!(asked("bob/browser", "anna", Some("anna/browser"), Some("bob/tok_1")));
+        assert!(!asked("bob/browser", "anna", Some("anna/browser"), Some("cid/browser")));
     }
 }

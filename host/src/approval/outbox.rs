@@ -160,7 +160,7 @@ pub struct Facts {
     pub attempts: u32,
     /// From when on the next attempt may be made.
     pub due_ms: Millis,
-    /// From when on it is not offered again.
+    /// From when on it is given up: an attempt that fails then is the last. Where nobody was there to make one, one is made all the same.
     pub until_ms: Millis,
     /// Whether it may have left before a person spoke about it: then it may have left for good, whatever becomes of offering it again.
     pub resent: bool,

@@ -18,9 +18,19 @@ impl Mailbox for Local {
     }
 }
 
-/// For a message that was queued while another way out was configured: its row is its place among the sent ones.
-impl Transport for Local {
+/// Stands where a user has no way out, for a message that was queued while they had one: it goes nowhere, and waits for the way to come back.
+/// That it lies in the embedded mailbox is not that it has left.
+pub struct Nowhere {
+    /// Whose.
+    pub user: String,
+}
+
+impl Transport for Nowhere {
     fn deliver<'a>(&'a self, _: &'a Parcel) -> Delivering<'a> {
-        Box::pin(std::future::ready(Outcome::Sent { said: "the embedded mailbox has it".into() }))
+        let why = format!(
+            "{} has no way out for mail here: write `users.{}.send` in the configuration, or name the file that has it",
+            self.user, self.user
+        );
+        Box::pin(std::future::ready(Outcome::NotSent { why, again: true, rejected: Vec::new() }))
     }
 }

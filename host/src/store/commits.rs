@@ -34,6 +34,13 @@ struct Owner {
     line: Option<i64>,
 }
 
+impl Owner {
+    /// Whose line it is.
+    fn of(&self) -> line::Of<'_> {
+        (&self.tenant, &self.user, &self.agent)
+    }
+}
+
 fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
     let Commit { intent, generation, first, entries, at_ms, change } = commit;
     let sql = "SELECT seq, tenant, user, agent, line, status, generation FROM intent WHERE id = ?1";
@@ -61,8 +68,7 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
             if let Some(repeat) = repeated(db, &owner, approval, at_ms)? {
                 return Ok(Committed::Spared(repeat));
             }
-            let of = (owner.tenant.as_str(), owner.user.as_str(), owner.agent.as_str());
-            in_line = line::is_full(db, of, owner.line, *pending_max)?;
+            in_line = line::is_full(db, owner.of(), owner.line, *pending_max)?;
         }
         _ => {}
     }
@@ -71,7 +77,7 @@ fn apply(db: &Connection, commit: Commit) -> Result<Committed> {
     let next_number = first + entries.len();
     // A run that comes to anything else than to stand in line has used its place, or needs none any more.
     match (in_line, owner.line) {
-        (true, None) => line::line_up(db, owner.seq)?,
+        (true, None) => line::line_up(db, owner.of(), owner.seq)?,
         (false, Some(_)) => line::leave(db, owner.seq)?,
         _ => {}
     }

@@ -45,6 +45,9 @@ pub struct Stored {
     pub viewer: Option<String>,
     /// Who gave its intent to the agent, and through what, as recorded; missing where that was before it was recorded.
     pub submitted_by: Option<String>,
+    /// Who changed the message to what leaves now, as recorded; missing where it is the agent's own, and where it was changed before this
+    /// was recorded.
+    pub edited_by: Option<String>,
     /// What the token it was decided through is called, where it was one and is still there.
     pub token: Option<String>,
     /// While it is pending: what became of messages before that look the same.
@@ -371,13 +374,10 @@ pub(super) fn transition(
                 intents::set_status(db, record.seq, woken, now)?;
             }
             Effect::Rebind => {
-                if let Says::Edit { edited, digest, .. } = says {
-                    let sql = "UPDATE approval SET edited = ?2, digest = ?3 WHERE id = ?1";
-                    db.prepare_cached(sql)?.execute(params![
-                        id,
-                        edited.as_ref().map(|edited| edited.encode()),
-                        digest.0
-                    ])?;
+                if let Says::Edit { edited, digest, by } = says {
+                    let sql = "UPDATE approval SET edited = ?2, digest = ?3, edited_by = ?4 WHERE id = ?1";
+                    let (text, by) = (edited.as_ref().map(|it| it.encode()), edited.as_ref().map(|_| by));
+                    db.prepare_cached(sql)?.execute(params![id, text, digest.0, by])?;
                 }
             }
         }
@@ -503,7 +503,7 @@ fn refusal(found: &Stored, event: Event, refused: Refused) -> Problem {
 
 const SELECT: &str = "SELECT approval.id, approval.state, binding, approval.digest, approval.action, words, asked_ms, \
                       expires_ms, intent.id, approval.agent, ask_request, verdict, decided_ms, \
-                      decided_by, note, edited, approval.policy, approval.user, intent.submitted_by, drawn_digest FROM approval JOIN intent ON intent.seq = approval.intent";
+                      decided_by, note, edited, approval.policy, approval.user, intent.submitted_by, drawn_digest, edited_by FROM approval JOIN intent ON intent.seq = approval.intent";
 
 fn find(db: &Connection, scope: Scope<'_>, id: &str) -> Result<Stored> {
     let whose = "approval.tenant = ?2 AND (?3 IS NULL OR approval.user = ?3)";
@@ -590,6 +590,7 @@ impl<'a> Beside<'a> {
             policy: row.get(16)?,
             user: row.get(17)?,
             submitted_by: row.get(18)?,
+            edited_by: row.get(20)?,
             token,
             correspondents,
             familiar,

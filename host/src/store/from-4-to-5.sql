@@ -6,3 +6,6 @@ DROP INDEX intent_open;
 CREATE INDEX intent_open ON intent (digest) WHERE status IN ('running', 'waiting', 'sending', 'blocked');
 DROP INDEX approval_pending_of_agent;
 CREATE INDEX approval_pending_of_agent ON approval (tenant, user, agent) WHERE state = 'pending';
+
+-- Who wrote what leaves in place of the agent's own.
+ALTER TABLE approval ADD COLUMN edited_by TEXT;

@@ -10,10 +10,11 @@ use crate::refusals::Result;
 use rusqlite::{Connection, params};
 
 /// Gives a run its place in the line, if it has none.
-pub(super) fn line_up(db: &Connection, seq: i64) -> rusqlite::Result<()> {
-    let sql = "UPDATE intent SET line = (SELECT coalesce(max(line), 0) + 1 FROM intent WHERE line IS NOT NULL) \
-               WHERE seq = ?1 AND line IS NULL";
-    db.prepare_cached(sql)?.execute([seq]).map(drop)
+pub(super) fn line_up(db: &Connection, of: Of<'_>, seq: i64) -> rusqlite::Result<()> {
+    let (tenant, user, agent) = of;
+    let sql = "UPDATE intent SET line = (SELECT coalesce(max(line), 0) + 1 FROM intent INDEXED BY intent_line \
+               WHERE tenant = ?2 AND user = ?3 AND agent = ?4 AND line IS NOT NULL) WHERE seq = ?1 AND line IS NULL";
+    db.prepare_cached(sql)?.execute(params![seq, tenant, user, agent]).map(drop)
 }
 
 /// Takes a run out of the line.

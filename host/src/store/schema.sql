@@ -56,7 +56,7 @@ CREATE TABLE approval (
     -- Names the message the agent would send by what is seen of it.
     drawn_digest BLOB,
     -- What the agent would send, and what leaves in its place where a person has changed it. `digest` names what leaves.
-    action BLOB, edited BLOB, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT, ask_expired TEXT,
+    action BLOB, edited BLOB, edited_by TEXT, words TEXT NOT NULL, ask_request TEXT, ask_yes TEXT, ask_no TEXT, ask_expired TEXT,
     asked_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
     verdict TEXT, decided_ms INTEGER, decided_by TEXT, note TEXT,
     -- What the operator allowed when it was asked, or else decided.

@@ -2,26 +2,29 @@
 
 use super::{Place, Store, audit, decisions};
 use crate::audit::{Fact, Whose};
-use crate::clock::{Millis, rfc3339};
+use crate::clock::{AHEAD_MS_MAX, Millis, rfc3339};
 use crate::people::TENANT;
 use crate::refusals::Result;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-/// What ends, or waits, at an instant: it is moved by as much as the host's time is, so that it lasts as long as it would have.
+/// What ends, or waits, at an instant and began after `?2`: it is moved by as much as the host's time is, `?1`, so that it lasts as long as
+/// it would have.
 ///
 /// Of approvals those that can still let something leave. What ended long ago says when it ended.
 const MOVED: [&str; 5] = [
-    "UPDATE approval SET expires_ms = expires_ms - ?1 WHERE state IN ('pending', 'approved') \
-     OR id IN (SELECT approval FROM outbox WHERE state IN ('queued', 'attempting', 'uncertain', 'not_sent'))",
-    "UPDATE outbox SET due_ms = due_ms - ?1, until_ms = until_ms - ?1 WHERE state IN ('queued', 'attempting', 'uncertain')",
-    "UPDATE invitation SET expires_ms = expires_ms - ?1",
-    "UPDATE session SET expires_ms = expires_ms - ?1",
-    "UPDATE token SET expires_ms = expires_ms - ?1",
+    "UPDATE approval SET expires_ms = expires_ms - ?1 WHERE asked_ms > ?2 AND (state IN ('pending', 'approved') \
+     OR id IN (SELECT approval FROM outbox WHERE state IN ('queued', 'attempting', 'uncertain', 'not_sent')))",
+    "UPDATE outbox SET due_ms = due_ms - ?1, until_ms = until_ms - ?1 \
+     WHERE armed_ms > ?2 AND state IN ('queued', 'attempting', 'uncertain')",
+    "UPDATE invitation SET expires_ms = expires_ms - ?1 WHERE made_ms > ?2",
+    "UPDATE session SET expires_ms = expires_ms - ?1 WHERE made_ms > ?2",
+    "UPDATE token SET expires_ms = expires_ms - ?1 WHERE made_ms > ?2",
 ];
 
 /// What has happened has not happened in the future: where it would stand there, it has happened now. Otherwise it would lead every
 /// list, count as recent and be kept, for years.
-const CLAMPED: [&str; 9] = [
+const CLAMPED: [&str; 16] = [
+    "UPDATE intent SET submitted_ms = ?1 WHERE submitted_ms > ?1",
     "UPDATE intent SET updated_ms = ?1 WHERE updated_ms > ?1",
     "UPDATE approval SET asked_ms = ?1 WHERE asked_ms > ?1",
     "UPDATE approval SET decided_ms = ?1 WHERE decided_ms > ?1",
@@ -31,7 +34,16 @@ const CLAMPED: [&str; 9] = [
     "UPDATE session SET used_ms = ?1 WHERE used_ms > ?1",
     "UPDATE session SET made_ms = ?1 WHERE made_ms > ?1",
     "UPDATE token SET made_ms = ?1 WHERE made_ms > ?1",
+    "UPDATE token SET used_ms = ?1 WHERE used_ms > ?1",
+    "UPDATE invitation SET made_ms = ?1 WHERE made_ms > ?1",
+    "UPDATE person SET added_ms = ?1 WHERE added_ms > ?1",
+    "UPDATE agent SET installed_ms = ?1 WHERE installed_ms > ?1",
+    "UPDATE capability_grant SET granted_ms = ?1 WHERE granted_ms > ?1",
+    "UPDATE mail SET timestamp_ms = ?1 WHERE timestamp_ms > ?1",
 ];
+
+/// The latest time that was given up, in `meta`. Whatever was on its way then comes back with it, and must not end what is open a second time.
+const GIVEN_UP: &str = "given_up_ms";
 
 impl Store {
     /// Sets the time back from `from` to `to`, all or nothing. What is over by `from` has expired; what is not lasts as long from `to`
@@ -56,9 +68,20 @@ impl Store {
 }
 
 fn set_back(db: &Connection, from: Millis, to: Millis) -> Result<Vec<Place>> {
-    let woken = decisions::expire_all(db, from)?;
+    let given_up: Option<Millis> = db
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([GIVEN_UP], |row| row.get(0))
+        .optional()?;
+    // A write that took its time before that was given up, in this process or another, has brought it back: only what began in it is moved.
+    let is_late = given_up.is_some_and(|given_up| from <= given_up + AHEAD_MS_MAX);
+    let (woken, began_after) = match is_late {
+        true => (decisions::expire_all(db, to)?, to + AHEAD_MS_MAX),
+        false => (decisions::expire_all(db, from)?, Millis::MIN),
+    };
+    let mark = "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = max(value, ?2)";
+    db.prepare_cached(mark)?.execute(params![GIVEN_UP, from])?;
     for sql in MOVED {
-        db.prepare_cached(sql)?.execute([from - to])?;
+        db.prepare_cached(sql)?.execute([from - to, began_after])?;
     }
     for sql in CLAMPED {
         db.prepare_cached(sql)?.execute([to])?;
@@ -118,6 +141,27 @@ mod tests {
         assert_eq!(store.expire(TODAY + 71 * HOUR).await.unwrap().len(), 1);
         let audited = store.audit(TENANT, None).unwrap();
         assert_eq!(audited.broken, None);
+    }
+
+    #[tokio::test]
+    async fn what_was_on_its_way_when_time_was_set_back_ends_nothing_a_second_time() {
+        let store =
+            waiting(&[("open", AHEAD, AHEAD + 72 * HOUR), ("late", AHEAD + 1_000, AHEAD + 72 * HOUR)]);
+        // This one is committed only behind the setting back.
+        let late = "UPDATE approval SET state = 'pending', asked_ms = ?1, expires_ms = ?2 WHERE id = 'late'";
+        store.read(|db| Ok(db.execute(late, [TODAY, TODAY + HOUR])?)).unwrap();
+        store.set_back(AHEAD, TODAY).await.unwrap();
+        let commit = move |db: &Connection| {
+            db.execute(late, [AHEAD + 1_000, AHEAD + 72 * HOUR])?;
+            Ok(super::super::touch(db, AHEAD + 1_000)?)
+        };
+        store.write(commit).await.unwrap();
+        assert_eq!(store.latest().unwrap(), AHEAD + 1_000);
+        assert!(store.set_back(AHEAD + 1_000, TODAY + 2).await.unwrap().is_empty(), "nothing has ended");
+        assert_eq!(found(&store, "open"), (State::Pending.name().into(), TODAY, TODAY + 72 * HOUR));
+        let (state, asked, expires) = found(&store, "late");
+        assert_eq!((state.as_str(), asked), (State::Pending.name(), TODAY + 2));
+        assert!(expires <= TODAY + 73 * HOUR, "{expires}");
     }
 
     #[tokio::test]

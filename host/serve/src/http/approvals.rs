@@ -65,11 +65,9 @@ pub async fn decide(
         Ok((head, intent, run))
     })
     .await?;
-    // The decision stands, whatever becomes of the run.
-    let view = match run.within(patience).await.and_then(Done::ok) {
-        Some(view) => view,
-        None => desk.show(&intent)?,
-    };
+    // The decision stands, whatever becomes of the run. What is told of it is told to this person.
+    drop(run.within(patience).await);
+    let view = desk.show(&intent)?;
     Ok(Json(Ran { audit_head: Some(head.to_string()), ..Ran::of(&view) }))
 }
 

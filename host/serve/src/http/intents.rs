@@ -95,11 +95,10 @@ async fn put(
     let Accepted { intent, again } = accepted;
     let view = match run {
         // How it ended is in the intent; a run that cannot be driven now is picked up again.
-        Some(run) => run.within(patience).await.and_then(Result::ok),
-        None => None,
-    };
-    let view = match view {
-        Some(view) => view,
+        Some(run) => {
+            drop(run.within(patience).await);
+            desk.show(&intent)?
+        }
         None if again => settled(&app, &desk, &intent, patience).await?,
         None => desk.show(&intent)?,
     };
@@ -157,9 +156,8 @@ pub async fn resume(
     let patience = waiting.patience()?;
     let place = desk.place(&id)?;
     let run = app.runs.drive(place);
-    let view = match run.within(patience).await {
-        Some(ended) => ended?,
-        None => desk.show(&id)?,
-    };
-    Ok(Json(Ran::of(&view)))
+    if let Some(ended) = run.within(patience).await {
+        drop(ended?);
+    }
+    Ok(Json(Ran::of(&desk.show(&id)?)))
 }

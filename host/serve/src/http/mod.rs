@@ -155,6 +155,8 @@ impl App {
     ) -> countersign::refusals::Result<T> {
         /// How often it is looked where this host changes nothing.
         const PAUSE: Duration = Duration::from_secs(1);
+        /// How long it is not looked behind a look.
+        const REST: Duration = Duration::from_millis(10);
         let deadline = tokio::time::Instant::now() + wait;
         let (mut changes, closing) = (self.host.changes(), self.closing());
         loop {
@@ -165,6 +167,8 @@ impl App {
                 return Ok(found);
             }
             let _ = tokio::time::timeout(left.min(PAUSE), changes.changed()).await;
+            // Where much is committed, not each of it is looked for.
+            tokio::time::sleep(left.min(REST)).await;
         }
     }
 }

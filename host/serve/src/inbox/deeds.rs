@@ -118,7 +118,11 @@ pub async fn decline_several(State(inbox): State<Arc<Inbox>>, posted: Posted) ->
         for (id, shown) in picked {
             match desk.decide(&id, Verdict::Decline, shown, said.clone()).await {
                 // Nobody waits for so many.
-                Ok(_) => drop((host.drive)(desk.decided(&id)?)),
+                Ok(_) => {
+                    if let Ok(place) = desk.decided(&id) {
+                        drop((host.drive)(place));
+                    }
+                }
                 Err(error) => failed.push((id, error)),
             }
         }

@@ -3,10 +3,11 @@
 
 use super::pages::{PENDING_COUNTED_MAX, Page, Viewer, entrance, text, wrong};
 use super::seal::Seal;
-use super::{FIELDS_MAX, Inbox, Site, cookie};
+use super::{FIELDS_MAX, Inbox, STRANGER_BYTES_MAX, Site, cookie};
 use crate::http::problems::status_of;
 use crate::view::Failure;
 use axum::Form;
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -308,7 +309,13 @@ impl Fields {
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Fields, Refused> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Fields, Refused> {
+        // Of whoever is not signed in little is read, on every path.
+        if request.extensions().get::<Session>().is_none() {
+            let (head, body) = request.into_parts();
+            let bytes = to_bytes(body, STRANGER_BYTES_MAX).await.map_err(|_| too_large())?;
+            request = Request::from_parts(head, Body::from(bytes));
+        }
         let fields = Form::<Vec<(String, String)>>::from_request(request, state).await;
         let Form(fields) = fields.map_err(unreadable)?;
         if fields.len() > FIELDS_MAX {

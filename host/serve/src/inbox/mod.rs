@@ -34,6 +34,8 @@ use tokio::sync::{Semaphore, watch};
 
 /// The largest form, in bytes: a message of the largest body, spelled for its way, and what stands beside it.
 pub const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest form of somebody who is not signed in, in bytes: a name and two passwords, or what was typed when a session had ended.
+pub const STRANGER_BYTES_MAX: usize = 64 * 1024;
 /// The largest form that brings a component, in bytes.
 pub const UPLOAD_BYTES_MAX: usize = COMPONENT_BYTES_MAX + 256 * 1024;
 /// How many fields a form has at most.

@@ -831,6 +831,11 @@ async fn forms_and_files_beyond_their_limits_are_refused() {
     let huge = "x".repeat(super::FORM_BYTES_MAX + 1);
     let told = house.post("/tokens", &session, "", &[("label", &huge)]).await;
     assert_eq!(told.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let long = "x".repeat(super::STRANGER_BYTES_MAX);
+    for path in ["/sign-in", "/join/abc", "/tokens"] {
+        let told = house.post(path, "", "", &[("name", &long)]).await;
+        assert_eq!(told.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
     let many = vec![("role", "approver"); super::FIELDS_MAX + 1];
     let told = house.post("/tokens", &session, "", &many).await;
     assert_eq!(told.status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -239,6 +239,7 @@ fn stored(p: &str) -> Stored {
         familiar: Default::default(),
         viewer: None,
         submitted_by: Some(p.into()),
+        edited_by: None,
         token: Some(p.into()),
         earlier: Vec::new(),
         restored_ms: None,
