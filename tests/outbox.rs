@@ -241,6 +241,26 @@ fn an_intent_whose_message_was_not_sent_has_failed_until_it_is_offered_again_and
 }
 
 #[test]
+fn what_was_to_leave_by_a_server_is_not_sent_where_that_is_configured_no_more() {
+    let Some(office) = Office::open() else { return };
+    office.server().fault("dot 451");
+    let asked = office.ask_to(9, &["bob@example.test"], &[]);
+    assert_eq!(office.approve(&asked).json()["status"], "sending");
+    office.server().fault("");
+    let offered = office.server().received().len();
+    // Somebody offers it again and has forgotten the file, as after a folder was restored.
+    let without = office.cli.run(&["--json", "outbox", "resolve", &asked.0, "--resend"]);
+    let shown = office.json(0, &["outbox", "show", &asked.0]);
+    assert_eq!((&shown["state"], &shown["kept"]), (&json!("queued"), &json!(false)), "{without:#?}");
+    let why = shown["why"].as_str().unwrap_or_default();
+    assert!(why.contains("local has no way out") && why.contains("users.local.send"), "{shown:#}");
+    assert_eq!(office.server().received().len(), offered);
+    assert_eq!(office.json(0, &["outbox", "resolve", &asked.0, "--resend"])["state"], "sent");
+    assert_eq!(office.server().received().len(), offered + 1);
+    office.close();
+}
+
+#[test]
 fn mail_of_somebody_without_a_way_out_is_kept_and_not_called_sent() {
     let cli = Cli::new();
     let agent = cli.install("guest-script", "messages.send");

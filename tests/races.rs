@@ -545,6 +545,7 @@ impl Field {
             id: id.clone(),
             binding: Binding::Exact,
             digest: own.digest(),
+            drawn: Some(countersign::approval::repeats::drawn(&own)),
             action: Some(own.clone()),
             words: Words::new("send_message".into(), "Send".into(), String::new(), None).unwrap(),
             ask: Some(ask),

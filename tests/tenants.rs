@@ -8,7 +8,7 @@ use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::desk::Desk;
 use countersign::engine::limits::Limits;
-use countersign::host::{Host, Install, Options, Order, View};
+use countersign::host::{Edit, Host, Install, Options, Order, View};
 use countersign::intent::Status;
 use countersign::people::{Deed, Person, Role};
 use countersign::refusals::{Code, Error, Result};
@@ -232,6 +232,17 @@ async fn where_a_second_person_signs_whoever_asked_does_not_and_hears_who_can() 
     let (code, hint) = hint(decide(&ada, &view, Verdict::Approve).await);
     assert_eq!((code, &*hint), (Code::FourEyes, "let another approver decide: eve"));
     decide(&eve, &view, Verdict::Approve).await.unwrap();
+    // Whoever writes another message does not sign that: then it is the other one's to sign, where they have not asked.
+    let view = waiting(&host, &ada, "Rewritten").await;
+    let (id, shown) = (view.pending().unwrap().approval.id.clone(), view.pending().unwrap().approval.digest);
+    let edit = Edit { body: Some("Something else altogether.".into()), ..Edit::default() };
+    eve.edit(&id, edit, shown).await.unwrap();
+    let view = ada.show(&view.intent.id).unwrap();
+    for person in [&eve, &ada] {
+        assert_eq!(self::code(decide(person, &view, Verdict::Approve).await), Code::FourEyes);
+    }
+    let fay = desk(&host, "main", "fay", &[Role::Approver]);
+    decide(&fay, &view, Verdict::Approve).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use super::run::{End, Outcome, Segment};
 use super::{Compiled, Engine};
 use crate::approval::binding::{Found, bind, question_digest};
-use crate::approval::repeats::Repeat;
+use crate::approval::repeats::{Repeat, drawn};
 use crate::approval::{Action, Approval, Binding, Policy, REPEATS_MAX, Verdict, Words, decision::State};
 use crate::authority::{Authority, Call};
 use crate::clock::{Clock, Millis, rfc3339};
@@ -299,6 +299,7 @@ impl Drive<'_> {
             binding: Binding::Hold,
             digest: question_digest(&self.identity.action(), &words),
             action: None,
+            drawn: None,
             words,
             ask: Some(ask.clone()),
             id,
@@ -322,6 +323,7 @@ impl Drive<'_> {
         }
         if let Some(action) = &approval.action {
             approval.digest = action.digest();
+            approval.drawn = Some(drawn(action));
         }
         Ok(Ok((approval, suffix)))
     }
@@ -373,6 +375,7 @@ impl Drive<'_> {
             id: self.ports.clock.id("appr_"),
             binding: Binding::Exact,
             digest: action.digest(),
+            drawn: Some(drawn(&action)),
             action: Some(action),
             words: words.ok_or_else(|| anyhow::anyhow!("a send was parked on an unknown hold {hold}"))?,
             ask: None,

@@ -99,6 +99,9 @@ pub struct NewApproval {
     pub digest: Digest,
     /// What leaves on yes.
     pub action: Option<Action>,
+    /// Names what leaves by what is seen of it: [`drawn`](crate::approval::repeats::drawn). Whoever asks works it out, not the one thread
+    /// that writes for all.
+    pub drawn: Option<Digest>,
     /// What the agent said.
     pub words: Words,
     /// The call that waits for the answer; `None` for a parked send, which is judged again instead.

@@ -135,13 +135,12 @@ fn repeated(
     new: &NewApproval,
     now: Millis,
 ) -> rusqlite::Result<Option<Repeat>> {
-    let Some(action) = &new.action else { return Ok(None) };
+    let Some(drawn) = new.drawn else { return Ok(None) };
     // What a person cancelled with its intent was no trouble.
     let sql = "SELECT asked_ms, verdict, decided_ms FROM approval \
                WHERE tenant = ?1 AND user = ?2 AND drawn_digest = ?3 AND asked_ms > ?4 \
                AND (state <> 'cancelled' OR verdict IS NOT NULL) ORDER BY asked_ms DESC, seq DESC LIMIT ?5";
-    let drawn = repeats::drawn(action).0;
-    let values = params![owner.tenant, owner.user, drawn, now - REPEATS_MS, REPEATS_MAX];
+    let values = params![owner.tenant, owner.user, drawn.0, now - REPEATS_MS, REPEATS_MAX];
     let mut statement = db.prepare_cached(sql)?;
     let rows = statement.query_map(values, |row| {
         let (asked_ms, decided_ms): (Millis, Option<Millis>) = (row.get(0)?, row.get(2)?);
@@ -170,7 +169,7 @@ fn ask(db: &Connection, owner: &Owner, number: usize, new: &NewApproval) -> rusq
         number as i64,
         binding.as_str(),
         new.digest.0,
-        new.action.as_ref().map(|action| repeats::drawn(action).0),
+        new.drawn.map(|drawn| drawn.0),
         new.action.as_ref().map(|action| action.encode()),
         words,
         ask.map(|ask| &ask.request),

@@ -293,6 +293,8 @@ struct Record {
     number: i64,
     /// What leaves, encoded.
     leaving: Option<Vec<u8>>,
+    /// What names it by what is seen of it, where it is the agent's own.
+    drawn: Option<Digest>,
     ask: Option<Ask>,
     asked_ms: Millis,
     tenant: String,
@@ -301,7 +303,8 @@ struct Record {
 
 fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
     let sql = "SELECT state, binding, digest, expires_ms, intent, number, coalesce(edited, action), ask_request, ask_yes, \
-               ask_no, ask_expired, asked_ms, tenant, user FROM approval WHERE id = ?1";
+               ask_no, ask_expired, asked_ms, tenant, user, CASE WHEN edited IS NULL THEN drawn_digest END \
+               FROM approval WHERE id = ?1";
     db.prepare_cached(sql)?.query_row([id], |row| {
         let ask = row.get::<_, Option<String>>(7)?;
         let facts = Facts {
@@ -324,6 +327,7 @@ fn record(db: &Connection, id: &str) -> rusqlite::Result<Record> {
             asked_ms: row.get(11)?,
             tenant: row.get(12)?,
             user: row.get(13)?,
+            drawn: row.get::<_, Option<_>>(14)?.map(Digest),
         })
     })
 }
@@ -352,9 +356,10 @@ pub(super) fn transition(
             Effect::Arm => {
                 let action = record.leaving.as_deref();
                 let action = action.ok_or_else(|| super::damaged("an armed approval has no action"))?;
-                let Record { seq, tenant, user, facts: Facts { digest, .. }, .. } = &record;
-                let (seq, digest) = (*seq, *digest);
-                outbox::arm(db, &outbox::Arming { approval: id, seq, tenant, user, action, digest }, now)?;
+                let Record { seq, tenant, user, facts: Facts { digest, .. }, drawn, .. } = &record;
+                let (seq, digest, drawn) = (*seq, *digest, *drawn);
+                let arming = outbox::Arming { approval: id, seq, tenant, user, action, digest, drawn };
+                outbox::arm(db, &arming, now)?;
             }
             Effect::Disarm => outbox::cancel(db, id, now)?,
             Effect::KeepSuffix => {

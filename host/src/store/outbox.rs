@@ -464,12 +464,14 @@ pub(super) struct Arming<'a> {
     /// The action that leaves, encoded, and the digest that was signed.
     pub action: &'a [u8],
     pub digest: Digest,
+    /// What names it by what is seen of it, where that is known.
+    pub drawn: Option<Digest>,
 }
 
 /// Puts the exact bytes into the outbox. They were rendered from the action that was signed, and read back they give
 /// its digest again, or nothing is armed.
 pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite::Result<()> {
-    let Arming { approval, seq, tenant, user, action: encoded, digest } = *arming;
+    let Arming { approval, seq, tenant, user, action: encoded, digest, drawn } = *arming;
     let action = Action::decode(encoded).ok_or_else(|| damaged("an action does not decode"))?;
     let message_id = letter::message_id(approval, &action);
     let bytes = letter::render(&action, &message_id, now).map_err(|error| damaged(&error.to_string()))?;
@@ -488,7 +490,7 @@ pub(super) fn arm(db: &Connection, arming: &Arming<'_>, now: Millis) -> rusqlite
         bytes,
         Digest::of(&bytes).0,
         now,
-        repeats::drawn(&action).0
+        drawn.unwrap_or_else(|| repeats::drawn(&action)).0
     ])?;
     Ok(())
 }
