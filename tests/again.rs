@@ -83,7 +83,7 @@ async fn what_was_signed_before_and_looks_the_same_is_said_to_be_on_its_way_or_t
     follow(&host, &ada, &first).await.unwrap();
     let shown = ada.show(&second.intent.id).unwrap();
     let [(Flag::SentBefore, text)] = &flags(&shown)[..] else { panic!("{:?}", flags(&shown)) };
-    assert!(text.contains("and left at "), "{text}");
+    assert!(text.contains("is kept here: nobody has got it"), "{text}");
     let retried = ada.retry(&first.intent.id, None).await.unwrap();
     let third = resume(&host, &ada, &retried.intent).await.unwrap();
     assert_eq!(flags(&third).len(), 1);

@@ -178,7 +178,7 @@ impl Meters {
         for verdict in [Verdict::Approve, Verdict::Decline] {
             drop(self.decisions.get_or_create(&[("verdict", name(verdict))]));
         }
-        for state in [State::Sent, State::NotSent, State::Uncertain] {
+        for state in [State::Sent, State::Kept, State::NotSent, State::Uncertain] {
             drop(self.sends.get_or_create(&[("outcome", state.name())]));
         }
         for code in Code::ALL {
@@ -206,7 +206,7 @@ impl Meters {
     /// An attempt to hand a message over has ended. One that is queued again has not been sent.
     pub fn attempted(&self, state: State) {
         let outcome = match state {
-            State::Sent | State::Uncertain => state,
+            State::Sent | State::Kept | State::Uncertain => state,
             _ => State::NotSent,
         };
         self.sends.get_or_create(&[("outcome", outcome.name())]).inc();
@@ -257,7 +257,7 @@ impl Meters {
             self.refusals.get_or_create(&refusal("agent", *code)).inc();
         }
         if landed.is_released {
-            self.attempted(State::Sent);
+            self.attempted(State::Kept);
         }
     }
 

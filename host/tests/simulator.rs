@@ -512,7 +512,7 @@ impl Writing<'_> {
             return Ok(());
         }
         let heard = match row.state {
-            outbox::State::Sent => Heard::Sent,
+            outbox::State::Sent | outbox::State::Kept => Heard::Sent,
             outbox::State::Cancelled => Heard::Withdrawn,
             outbox::State::NotSent => Heard::NotSent,
             _ => Heard::Uncertain,
@@ -1542,7 +1542,7 @@ impl<'a> World<'a> {
         let can = match (was_in, message.state) {
             (Some(a), b) if a == b => return Ok(()),
             (None, Armed) => matches!(step, Step::Decide { approval, .. } if approval == id),
-            (Some(Armed), Sent | Queued) => return self.check_release(id, before, message.state, now),
+            (Some(Armed), Kept | Queued) => return self.check_release(id, before, message.state, now),
             (Some(Armed | Queued), Cancelled) => !resent,
             (Some(Queued), Uncertain) => resent,
             (Some(Queued), Sent) => resent && resolved(Resolution::Sent),
@@ -1585,7 +1585,7 @@ impl<'a> World<'a> {
             () => {}
         }
         // The embedded mailbox takes it in the same transaction.
-        if to == outbox::State::Sent { self.take(id, bytes) } else { Ok(()) }
+        if to == outbox::State::Kept { self.take(id, bytes) } else { Ok(()) }
     }
 
     fn check_attempt(&mut self, id: usize, was: OutboxRow, now: Millis) -> Checked {
@@ -1691,7 +1691,7 @@ impl<'a> World<'a> {
             let broken = |what: &str| Err(format!("in the end, the message of appr_{id} {what}"));
             let is_true = match message.state {
                 // What a person has said about it is theirs to answer for.
-                Sent => truth.takings == 1 || truth.resolved,
+                Sent | Kept => truth.takings == 1 || truth.resolved,
                 NotSent => (truth.takings == 0 && message.outcome == Some(Heard::NotSent)) || truth.resolved,
                 Cancelled => truth.takings == 0,
                 Uncertain => message.outcome == Some(Heard::Uncertain) || truth.resends > 0,

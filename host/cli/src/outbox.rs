@@ -105,7 +105,7 @@ fn show(message: &OutboxMessage, session: &Session) -> String {
     let _ = writeln!(out, "Message-ID {}", line(&message.message_id));
     let _ = writeln!(out, "Signed     {}", line(&message.signed));
     let _ = writeln!(out, "State      {}", state(message));
-    if message.kept {
+    if message.state == State::Kept {
         let _ = writeln!(
             out,
             "Because    {} has no way out for mail: `users.NAME.send` in the configuration",
@@ -159,5 +159,5 @@ fn state(message: &OutboxMessage) -> String {
 
 /// The state as written in scripts, but that what is kept here is not called sent.
 fn state_word(message: &OutboxMessage) -> String {
-    if message.kept { message.standing().into() } else { message.state.name().into() }
+    if message.state == State::Kept { message.standing().into() } else { message.state.name().into() }
 }

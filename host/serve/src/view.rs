@@ -573,6 +573,9 @@ pub struct SentMessage {
     pub subject: String,
     pub body: String,
     pub timestamp: String,
+    /// Whether nobody has got it: its user has no way out for mail, and it is kept in the embedded mailbox.
+    #[serde(default)]
+    pub kept: bool,
     /// Id of the intent.
     pub intent: String,
     /// Id of the approval that let it out.
@@ -597,6 +600,7 @@ impl SentMessage {
             subject: action.subject,
             body: action.body,
             timestamp: rfc3339(sent.sent_ms),
+            kept: sent.kept,
             intent: action.intent,
             approval: sent.approval.clone(),
             file: format!("sent/{}", letter_name(&sent.message_id)),
@@ -631,8 +635,6 @@ pub struct OutboxMessage {
     /// Id of the intent.
     pub intent: String,
     pub state: outbox::State,
-    /// Whether it has gone nowhere: its user has no way out for mail, and it is kept in the embedded mailbox.
-    pub kept: bool,
     /// What was signed.
     pub action: Action,
     /// Without angle brackets.
@@ -663,7 +665,7 @@ impl OutboxMessage {
             outbox::State::Armed => "signed, not sent yet",
             outbox::State::Queued => "queued",
             outbox::State::Attempting => "being handed over",
-            outbox::State::Sent if self.kept => "kept here, not sent",
+            outbox::State::Kept => "kept here, not sent",
             outbox::State::Sent => "sent",
             outbox::State::NotSent => "not sent",
             outbox::State::Uncertain => "uncertain",
@@ -682,7 +684,6 @@ impl OutboxMessage {
             id: message.approval.clone(),
             intent: message.intent.clone(),
             state: message.state,
-            kept: message.is_kept(),
             action: message.action.clone(),
             message_id: message.message_id.clone(),
             signed: rfc3339(message.armed_ms),

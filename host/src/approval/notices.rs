@@ -205,6 +205,10 @@ impl Notice {
                     "The same message was signed before and left at {at}: signed again, it leaves twice."
                 ),
             ),
+            Fate::Kept => (
+                Flag::SentBefore,
+                format!("The same message was signed at {at} and is kept here: nobody has got it."),
+            ),
             Fate::Uncertain => (
                 Flag::SentBefore,
                 format!("The same message was signed at {at} and may have left: nobody knows."),

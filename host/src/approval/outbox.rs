@@ -42,6 +42,8 @@ pub enum State {
     Attempting,
     /// Has left.
     Sent,
+    /// Lies in the embedded mailbox, as its user has no way out for mail: nobody has got it.
+    Kept,
     /// Has not left and will not.
     NotSent,
     /// It may have left: the answer was lost.
@@ -58,6 +60,7 @@ impl State {
             State::Queued => "queued",
             State::Attempting => "attempting",
             State::Sent => "sent",
+            State::Kept => "kept",
             State::NotSent => "not_sent",
             State::Uncertain => "uncertain",
             State::Cancelled => "cancelled",
@@ -190,7 +193,7 @@ pub fn next(facts: Facts, event: Event<'_>, now: Millis) -> Option<(State, Vec<E
     let answered = |state| Some((state, vec![Effect::Answer]));
     let offered = |until_ms| Some((Queued, vec![Effect::Due(now), Effect::Until(until_ms)]));
     match (state, event) {
-        (Armed, Event::Deliver) => quiet(Sent),
+        (Armed, Event::Deliver) => quiet(Kept),
         (Armed, Event::Queue { until_ms }) => offered(until_ms),
         (Armed, Event::Cancel) => quiet(Cancelled),
         // Between attempts nothing of it has been taken.
@@ -247,11 +250,12 @@ pub fn refusal(approval: &str, state: State, outcome: Option<&Outcome>) -> Refus
 mod tests {
     use super::*;
 
-    const STATES: [State; 7] = [
+    const STATES: [State; 8] = [
         State::Armed,
         State::Queued,
         State::Attempting,
         State::Sent,
+        State::Kept,
         State::NotSent,
         State::Uncertain,
         State::Cancelled,
@@ -289,7 +293,7 @@ mod tests {
             Event::Restored,
         ];
         for event in attempted.chain(resolutions).chain(others) {
-            for state in [State::Sent, State::NotSent, State::Cancelled] {
+            for state in [State::Sent, State::Kept, State::NotSent, State::Cancelled] {
                 let after = next(facts(state), event, 1_000_000);
                 match (state, event) {
                     (State::NotSent, Event::Resolve { resolution: Resolution::Resend, .. }) => {

@@ -117,6 +117,8 @@ pub enum Fate {
     OnItsWay,
     /// It has left.
     Left,
+    /// It was signed and lies in the embedded mailbox: nobody has got it.
+    Kept,
     /// Nobody knows whether it has left.
     Uncertain,
 }

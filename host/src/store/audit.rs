@@ -138,7 +138,7 @@ impl Told {
     /// What has left although nobody said yes to exactly it, or as other bytes than were handed over. What had left before there
     /// was a chain is passed over.
     fn strays(&self, db: &Connection, tenant: &str) -> rusqlite::Result<Vec<String>> {
-        let sql = "SELECT approval, action, bytes FROM outbox WHERE tenant = ?1 AND state = 'sent' AND armed_ms >= ?2";
+        let sql = "SELECT approval, action, bytes FROM outbox WHERE tenant = ?1 AND state IN ('sent', 'kept') AND armed_ms >= ?2";
         let mut statement = db.prepare(sql)?;
         let mut rows = statement.query(params![tenant, self.since_ms.unwrap_or(Millis::MAX)])?;
         let mut strays = Vec::new();

@@ -9,3 +9,10 @@ CREATE INDEX approval_pending_of_agent ON approval (tenant, user, agent) WHERE s
 
 -- Who wrote what leaves in place of the agent's own.
 ALTER TABLE approval ADD COLUMN edited_by TEXT;
+
+-- What was released where there is no way out has not left. Nothing was ever attempted of it.
+UPDATE outbox SET state = 'kept' WHERE state = 'sent' AND attempts = 0 AND outcome IS NULL;
+DROP INDEX outbox_sent_of_user;
+DROP INDEX outbox_sent;
+CREATE INDEX outbox_sent_of_user ON outbox (tenant, user, sent_seq) WHERE state IN ('sent', 'kept');
+CREATE INDEX outbox_sent ON outbox (sent_seq) WHERE state IN ('sent', 'kept');

@@ -48,6 +48,8 @@ pub struct Sent {
     pub approval: String,
     /// When it left.
     pub sent_ms: Millis,
+    /// Whether it has left nowhere to: its user has no way out, and it is kept in the embedded mailbox.
+    pub kept: bool,
 }
 
 /// Which of the messages that have left.
@@ -131,12 +133,13 @@ impl Store {
     pub fn letters(&self, which: Letters) -> Result<Vec<(String, u64)>> {
         let (sql, value) = match which {
             Letters::Latest(limit) => (
-                "SELECT message_id, length(bytes) FROM outbox WHERE state = 'sent' ORDER BY sent_seq DESC LIMIT ?1",
+                "SELECT message_id, length(bytes) FROM outbox WHERE state IN ('sent', 'kept') ORDER BY sent_seq DESC LIMIT ?1",
                 i64::from(limit),
             ),
-            Letters::OfIntent(seq) => {
-                ("SELECT message_id, length(bytes) FROM outbox WHERE state = 'sent' AND intent = ?1", seq)
-            }
+            Letters::OfIntent(seq) => (
+                "SELECT message_id, length(bytes) FROM outbox WHERE state IN ('sent', 'kept') AND intent = ?1",
+                seq,
+            ),
         };
         self.read(|db| {
             let mut statement = db.prepare_cached(sql)?;
@@ -164,13 +167,13 @@ impl Store {
                 None => i64::MAX,
                 Some(id) => {
                     let sql = "SELECT sent_seq FROM outbox \
-                               WHERE tenant = ?1 AND user = ?2 AND state = 'sent' AND message = ?3";
+                               WHERE tenant = ?1 AND user = ?2 AND state IN ('sent', 'kept') AND message = ?3";
                     let found = db.prepare_cached(sql)?.query_row([tenant, user, id], |row| row.get(0)).optional()?;
                     found.ok_or_else(|| unknown(id))?
                 }
             };
-            let sql = "SELECT message, message_id, action, bytes, approval, sent_ms FROM outbox \
-                       WHERE tenant = ?1 AND user = ?2 AND state = 'sent' AND sent_seq < ?3 ORDER BY sent_seq DESC LIMIT ?4";
+            let sql = "SELECT message, message_id, action, bytes, approval, sent_ms, state = 'kept' FROM outbox \
+                       WHERE tenant = ?1 AND user = ?2 AND state IN ('sent', 'kept') AND sent_seq < ?3 ORDER BY sent_seq DESC LIMIT ?4";
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map(params![tenant, user, behind, limit], |row| {
                 let action: Vec<u8> = row.get(2)?;
@@ -182,6 +185,7 @@ impl Store {
                     bytes: row.get(3)?,
                     approval: row.get(4)?,
                     sent_ms: row.get(5)?,
+                    kept: row.get(6)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

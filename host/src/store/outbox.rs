@@ -47,14 +47,6 @@ pub struct Outgoing {
     pub outcome: Option<Outcome>,
 }
 
-impl Outgoing {
-    /// Whether it has gone nowhere: its user has no way out for mail, and what is released stays in the embedded mailbox, where nothing
-    /// is ever attempted.
-    pub fn is_kept(&self) -> bool {
-        self.state == State::Sent && self.attempts == 0 && self.outcome.is_none()
-    }
-}
-
 /// A message that waits for its turn, or was being handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InTransit {
@@ -389,8 +381,8 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
         let fact = Fact::Deliver { approval: &record.approval, state, bytes };
         audit::append(db, now, record.whose(), &fact)?;
     }
-    if state == State::Sent {
-        count_as_sent(db, record, now)?;
+    if matches!(state, State::Sent | State::Kept) {
+        count_as_sent(db, record, state, now)?;
     }
     for effect in effects {
         match effect {
@@ -408,13 +400,17 @@ fn apply(db: &Connection, record: &Record, event: Event<'_>, now: Millis) -> rus
     Ok(Some(state))
 }
 
-/// Gives a message its place among those that have left, and remembers whom it went to.
-fn count_as_sent(db: &Connection, record: &Record, now: Millis) -> rusqlite::Result<()> {
+/// Gives a message its place among those that have left or are kept, and remembers whom it went to.
+fn count_as_sent(db: &Connection, record: &Record, state: State, now: Millis) -> rusqlite::Result<()> {
     let next = "UPDATE meta SET value = value + 1 WHERE key = 'sent' RETURNING value";
     let sent_seq: i64 = db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
     let sql = "UPDATE outbox SET sent_ms = ?2, sent_seq = ?3 WHERE approval = ?1 RETURNING action";
     let action: Vec<u8> =
         db.prepare_cached(sql)?.query_row(params![record.approval, now, sent_seq], |row| row.get(0))?;
+    // What nobody has got makes nobody known.
+    if state == State::Kept {
+        return Ok(());
+    }
     let action = Action::decode(&action).ok_or_else(|| damaged("an action does not decode"))?;
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO correspondent VALUES (?1, ?2, ?3)")?;
     for address in action.recipients() {
@@ -505,13 +501,14 @@ pub(super) fn earlier(
 ) -> rusqlite::Result<Option<Earlier>> {
     let sql = "SELECT approval, state, armed_ms, sent_ms FROM outbox \
                WHERE tenant = ?1 AND user = ?2 AND drawn_digest = ?3 AND approval <> ?4 \
-               AND state IN ('armed', 'queued', 'attempting', 'uncertain', 'sent') \
-               ORDER BY state = 'sent', armed_ms DESC LIMIT 1";
+               AND state IN ('armed', 'queued', 'attempting', 'uncertain', 'sent', 'kept') \
+               ORDER BY state IN ('sent', 'kept'), armed_ms DESC LIMIT 1";
     let values = params![action.tenant, action.user, drawn.0, but];
     let mut statement = db.prepare_cached(sql)?;
     let found = statement.query_row(values, |row| {
         let armed_ms = row.get(2)?;
         let (fate, at_ms) = match named(row.get(1)?)? {
+            State::Kept => (Fate::Kept, row.get::<_, Option<Millis>>(3)?.unwrap_or(armed_ms)),
             State::Sent => (Fate::Left, row.get::<_, Option<Millis>>(3)?.unwrap_or(armed_ms)),
             State::Uncertain => (Fate::Uncertain, armed_ms),
             _ => (Fate::OnItsWay, armed_ms),

@@ -46,7 +46,7 @@ fn purge(db: &Connection, tenant: &str, before: Millis, by: &str, now: Millis) -
     let select = format!("INSERT INTO purged SELECT seq FROM intent WHERE {ENDED} AND NOT {UNSETTLED}");
     let intents = db.execute(&select, params![tenant, before])?;
     let letters = db
-        .prepare("SELECT message_id FROM outbox JOIN purged ON seq = intent WHERE state = 'sent'")?
+        .prepare("SELECT message_id FROM outbox JOIN purged ON seq = intent WHERE state IN ('sent', 'kept')")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let of_purged = "IN (SELECT seq FROM purged)";

@@ -469,7 +469,7 @@ async fn a_message_is_asked_for_shown_signed_and_left() {
     let outbox = house.get("/v1/outbox", &token).await.is(200).json();
     assert_eq!(
         (&outbox["messages"][0]["id"], &outbox["messages"][0]["state"]),
-        (&json!(approval), &json!("sent"))
+        (&json!(approval), &json!("kept"))
     );
     assert_eq!(house.get("/v1/outbox?open=true", &token).await.is(200).json()["messages"], json!([]));
     house.get(&format!("/v1/outbox/{approval}"), &token).await.is(200);

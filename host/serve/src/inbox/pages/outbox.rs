@@ -70,7 +70,7 @@ fn row(message: &OutboxMessage) -> Markup {
                     @else { "Message " q { (text::subject(&message.action.subject, 100)) } }
                 }
             }
-            p { span.badge.(class(message)) { (message.standing()) } " from " (text::say(&message.action.from)) }
+            p { span.badge.(message.state.name()) { (message.standing()) } " from " (text::say(&message.action.from)) }
             p.quiet { "Signed " (text::time(&message.signed)) "." @if let Some(due) = &message.due { " Next attempt " (text::time(due)) "." } }
         }
     }
@@ -79,9 +79,9 @@ fn row(message: &OutboxMessage) -> Markup {
 /// What became of a message, in a line: for its own page and that of its approval.
 pub fn standing(message: &OutboxMessage) -> Markup {
     html! {
-        p { span.badge.(class(message)) { (message.standing()) }
+        p { span.badge.(message.state.name()) { (message.standing()) }
             @match message.state {
-                State::Sent if message.kept => {
+                State::Kept => {
                     " Nobody has got it: " (text::say(&message.action.user)) " has no way out for mail. An operator sets "
                     code { "users.NAME.send" } "."
                 }
@@ -101,11 +101,6 @@ pub fn standing(message: &OutboxMessage) -> Markup {
     }
 }
 
-/// The class its badge is coloured by: what is kept here is not sent.
-fn class(message: &OutboxMessage) -> &'static str {
-    if message.kept { "kept" } else { message.state.name() }
-}
-
 /// Draws one message.
 pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Failure)>) -> Page {
     let decides = viewer.may(Deed::Decide);
@@ -113,7 +108,7 @@ pub fn one(viewer: &Viewer, message: &OutboxMessage, failed: Option<(Code, &Fail
     let offers = (message.state == State::Queued || message.expires.is_some()) && decides;
     let main = html! {
         @if let Some((code, failure)) = failed { (alert(code, failure)) }
-        div.standing.(class(message)) data-run=(message.state.name()) { (standing(message)) }
+        div.standing.(message.state.name()) data-run=(message.state.name()) { (standing(message)) }
         @if resolves {
             section.decision aria-labelledby="resolve" {
                 h2 #resolve { "What became of it?" }

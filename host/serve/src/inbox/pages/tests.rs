@@ -339,7 +339,6 @@ fn message(p: &str, kind: BodyKind) -> OutboxMessage {
         id: "appr_1".into(),
         intent: "int_1".into(),
         state: sending::State::Uncertain,
-        kept: false,
         action: action(p, kind),
         message_id: p.into(),
         signed: AT.into(),
