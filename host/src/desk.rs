@@ -346,6 +346,12 @@ impl Desk {
         self.host.each_audit_entry(&self.person.tenant, take)
     }
 
+    /// The last entries of the tenant's chain, newest first, each with the hash before it, and how many there are in all.
+    pub fn last_audit_entries(&self, most: usize) -> Result<(Vec<(Digest, audit::Entry)>, usize)> {
+        self.ask(Deed::Audit)?;
+        self.host.last_audit_entries(&self.person.tenant, most)
+    }
+
     /// The hash of the last entry of the tenant's chain. Whoever decides keeps it.
     pub fn audit_head(&self) -> Result<Digest> {
         self.host.audit_head(&self.person.tenant)

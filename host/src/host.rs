@@ -1289,6 +1289,15 @@ impl Host {
         self.store.each_audit_entry(tenant, take)
     }
 
+    /// The last entries of the chain, newest first, each with the hash before it, and how many there are in all.
+    pub fn last_audit_entries(
+        &self,
+        tenant: &str,
+        most: usize,
+    ) -> Result<(Vec<(Digest, audit::Entry)>, usize)> {
+        self.store.last_audit_entries(tenant, most)
+    }
+
     /// Deletes what ended longer than `age_ms` ago: journals, approvals and messages, with their files.
     ///
     /// # Errors

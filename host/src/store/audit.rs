@@ -46,6 +46,21 @@ impl Store {
         })
     }
 
+    /// The last entries, newest first, each with the hash before it, and how many there are in all.
+    pub fn last_audit_entries(&self, tenant: &str, most: usize) -> Result<(Vec<(Digest, Entry)>, usize)> {
+        self.read(|db| {
+            let sql =
+                "SELECT seq, at_ms, kind, body, hash FROM audit WHERE tenant = ?1 ORDER BY seq DESC LIMIT ?2";
+            let mut statement = db.prepare_cached(sql)?;
+            // One more, for the hash before the oldest of them.
+            let rows = statement.query_map(params![tenant, most as i64 + 1], entry)?;
+            let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            let total = found.first().map_or(0, |last| last.seq as usize);
+            let before = found.iter().skip(1).map(|entry| entry.hash).chain([START]).collect::<Vec<_>>();
+            Ok((before.into_iter().zip(found).take(most).collect(), total))
+        })
+    }
+
     /// The hash of the last entry.
     pub fn audit_head(&self, tenant: &str) -> Result<Digest> {
         self.read(|db| Ok(head(db, tenant)?.1))
@@ -204,6 +219,23 @@ mod tests {
         };
         store.write(write).await.unwrap();
         store
+    }
+
+    #[tokio::test]
+    async fn the_last_entries_are_those_of_the_whole_chain() {
+        for length in [0, 1, 2, 3, 7] {
+            let store = chain(length).await;
+            let mut all = Vec::new();
+            store
+                .each_audit_entry("main", |before, entry| {
+                    all.insert(0, (before, entry));
+                    Ok(())
+                })
+                .unwrap();
+            let total = all.len();
+            all.truncate(3);
+            assert_eq!(store.last_audit_entries("main", 3).unwrap(), (all, total));
+        }
     }
 
     async fn tamper(store: &Store, sql: &'static str) -> Option<u64> {

@@ -249,7 +249,12 @@ pub fn routes() -> Vec<Route> {
         .keyed()
         .gives::<view::Ran>(201)
         .gives::<view::Ran>(200)
-        .refuses(&[Code::UnknownId, Code::UndeclaredAction, Code::IdempotencyConflict]),
+        .refuses(&[
+            Code::UnknownId,
+            Code::UndeclaredAction,
+            Code::IdempotencyConflict,
+            Code::StillLeaving,
+        ]),
         Route::new(
             on(&post),
             "/v1/intents/{id}/resume",

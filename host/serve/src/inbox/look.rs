@@ -17,7 +17,6 @@ use countersign::intent::FAILED;
 use countersign::refusals::{Code, Problem, Result};
 use countersign::store::{Only, Page, PersonRow, TokenRow};
 use serde::Deserialize;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How many rows a list has on a page.
@@ -283,15 +282,7 @@ pub async fn audit(session: Session, Query(asked): Query<Asked>) -> Answer {
 
 /// The last entries, newest first, and how many there are in all.
 fn last_entries(desk: &Desk) -> Result<(Vec<AuditEntry>, usize)> {
-    let (mut last, mut total) = (VecDeque::with_capacity(audit::ENTRIES_SHOWN_MAX), 0);
-    desk.each_audit_entry(|previous, entry| {
-        if last.len() == audit::ENTRIES_SHOWN_MAX {
-            last.pop_back();
-        }
-        last.push_front((previous, entry));
-        total += 1;
-        Ok(())
-    })?;
+    let (last, total) = desk.last_audit_entries(audit::ENTRIES_SHOWN_MAX)?;
     let last = last.into_iter().map(|(previous, entry)| AuditEntry::of(previous, entry));
     Ok((last.collect::<Result<_>>()?, total))
 }
