@@ -395,7 +395,7 @@ pub(crate) mod tests {
         let compare = |known: &Familiar| {
             (0..500).for_each(|n| assert_eq!(known.imitated(&format!("x{n}x-y{n}y.example")), None));
         };
-        takes_at_most(4, || compare(&few), || compare(&many));
+        takes_at_most(8, || compare(&few), || compare(&many));
         let name = |labels: usize| vec!["a-b"; labels].join(".");
         let (short, long) = (name(500), name(4_000));
         let compare = |name: &str| assert_eq!(many.imitated(name), None);

@@ -1101,6 +1101,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_within_another_is_not_the_other() {
+        let to = ["a@b.example", "nina@b.example"].map(str::to_owned).to_vec();
+        let found = seen(&asked(Action { to, ..plain() }, json!({})), &|address| address == "nina@b.example");
+        assert_eq!(
+            [first_time("a@b.example", &found), first_time("nina@b.example", &found)],
+            [Some(0), None]
+        );
+    }
+
+    #[test]
     fn a_domain_in_a_local_part_is_pointed_out() {
         let to =
             ["thief_at_evil.example@company.com", "bounce=company.com@company.com", "anna.may@company.com"];
