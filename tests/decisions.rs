@@ -54,6 +54,26 @@ fn an_edited_message_is_shown_again_and_leaves_as_signed() {
 }
 
 #[test]
+fn a_link_to_a_known_domain_stays_usual_once_it_is_decided() {
+    let cli = installed();
+    // Its recipients have been written to, and so their domain is known.
+    let (_, approval, digest) = waiting(&cli);
+    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+    let (_, approval, _) = waiting(&cli);
+    let body = cli.scratch().join("body.txt");
+    std::fs::write(&body, "See https://docs.company.com/report.\n").unwrap();
+    let edited = cli.json(0, &["approval", "edit", &approval, "--body-file", body.to_str().unwrap()]);
+    let weight = |approval: &Value| {
+        let flags = approval["flags"].as_array().unwrap();
+        flags.iter().find(|flag| flag["flag"] == "links").unwrap()["weight"].clone()
+    };
+    assert_eq!(weight(&edited["approval"]), "usual");
+    let digest = edited["approval"]["digest"].as_str().unwrap();
+    cli.json(0, &["approval", "approve", &approval, "--digest", digest]);
+    assert_eq!(weight(&cli.json(0, &["approval", "show", &approval])), "usual");
+}
+
+#[test]
 fn an_edit_never_reaches_a_new_recipient() {
     let cli = installed();
     let (_, approval, _) = waiting(&cli);

@@ -641,6 +641,11 @@ fn addresses(chapter: &mut Chapter) {
         ("a domain that looks alike", "team-№@cornpany.com"),
         ("a domain with our domain before it", "team-№@company.com.evil.example"),
         ("a domain with a hyphen for the dot", "team-№@company-com.example"),
+        ("a domain with ours at its beginning", "team-№@company.com-secure.example"),
+        ("ours under another top level", "team-№@company.com.example"),
+        ("our name at the beginning of theirs", "team-№@companylogin.example"),
+        ("our name at the end of theirs", "team-№@mycompany.example"),
+        ("two letters for one of ours", "team-№@compariy.com"),
         ("another top level", "team-№@company.co"),
         ("a dot at the end", "team@company.com."),
         ("a dot of full width", "team@company\u{ff0e}com"),
@@ -672,6 +677,11 @@ fn addresses(chapter: &mut Chapter) {
         ("a program", "|sh-№@company.com"),
         ("an expansion", "${run-№}@company.com"),
         ("an option", "-oQ№@company.com"),
+        ("a capsule of Exchange", "IMCEASMTP-thief-№+40evil+2Eexample@company.com"),
+        ("a capsule of X.400", "imceax400-c=xx+3Bo=evil+3Bs=№@company.com"),
+        ("a subscription of somebody else", "list-subscribe-thief-№=evil.example@company.com"),
+        ("a sender that was rewritten", "SRS0=aaaa=tt=evil.example=thief-№@company.com"),
+        ("a gateway to another domain", "thief-№_at_evil.example@company.com"),
         ("a domain that is one number", "team-№@2130706433"),
         ("a domain in hexadecimal", "team-№@0x7f.1"),
         ("digits for letters in the domain", "team-№@c0mpany.com"),
@@ -805,7 +815,39 @@ fn where_links_lead(chapter: &mut Chapter) {
             &format!("<p><a href=\"{href}\">bank.com</a></p>"),
         );
     }
+    let evil = "<a href='https://evil.example/'>";
+    for (what, inside) in [
+        ("a link to the bank in two", format!("{evil}bank</a>{evil}.com</a>")),
+        ("a link to the bank that begins late", format!("bank{evil}.com/login</a>")),
+        ("a link to the bank that ends early", format!("{evil}bank</a>.com")),
+        ("a link to a bank in Japanese letters", format!("{evil}日本語.jp</a>")),
+        ("a link to another machine", format!("{evil}10.0.0.1</a>")),
+        (
+            "a link to the company that leads on",
+            "<a href='https://company.com/r?to=https://evil.example/'>https://company.com/</a>".into(),
+        ),
+        (
+            "a link behind a thousand of the company",
+            (0..1_001).map(|n| format!("<a href='https://h{n}.company.com'>x</a> ")).collect::<String>()
+                + evil
+                + "x</a>",
+        ),
+    ] {
+        chapter.html(what, &format!("<p>{inside}</p>"));
+    }
     for (what, text) in [
+        ("a backslash before an at sign in text", "Log in at http://bank.com\\@evil.example"),
+        (
+            "a bare host in Japanese letters",
+            "Log in at www.日本語.jp/login, 日本語.jp or www.ไทย.com/x, or write to ceo@日本語.jp.",
+        ),
+        ("a host with a joiner that Persian needs", "Log in at http://می\u{200c}خواهم.com."),
+        ("a share over the web", "See \\\\evil.example@SSL\\share."),
+        ("a uuencoded file in capitals", "BEGIN 644 invoice.html\nJ/'-C<FEP=#YL;V-A=&EO\n`\nend\n"),
+        ("a file in base64 with an encoded name", "begin-base64-encoded 644 YS5leGU=\nPHNjcmlwdD4=\n====\n"),
+        ("a message in PGP", "-----BEGIN PGP MESSAGE-----\n\nhQEMA0000\n=abcd\n-----END PGP MESSAGE-----\n"),
+        ("a message in PKCS7", "-----BEGIN PKCS7-----\nMIIB\n-----END PKCS7-----\n"),
+        ("what is honest and looks odd", "［PDF］ 10kΩ ΔT β-blocker Москва-City http://company.com’s"),
         ("a user name before the host", "Log in at https://bank.com;@evil.example/login today."),
         (
             "a long user name before the host",
@@ -858,6 +900,7 @@ fn other_readings(chapter: &mut Chapter) {
         ("an empty list that glues", "<table><tr><td>EUR 10<ul></ul></td><td>000</table>"),
         ("a table with its head below", "<table><tr><td>900<thead><tr><td>Refuse:</thead></table>"),
         ("cells that are written as a cell", "<table><tr><td>Pay: | 900<td>Refuse:</table>"),
+        ("marks like those of the host", "<p>do ⁅struck out: not⁆ ⟬row 1⟭ ⦋2⦌ ⦍3⦎ 〖4〗 pay</p>"),
         ("marks of the host", "<p>⟦row 1, column 2⟧ 900</p><p>⟦struck out: 100⟧</p>"),
         ("the number of a link", "<p>See [1] <a href='https://company.com/'>this</a></p>"),
         ("an item that is none", "<p>1. Pay 900</p><ol><li>Refuse</ol>"),
@@ -879,6 +922,8 @@ fn other_readings(chapter: &mut Chapter) {
         ("text with tabs", "Vendor\t\tPay\tRefuse №\nACME Ltd\t\t900"),
         ("text with a carriage return", "Pay 100 №\rPay 900"),
         ("text in which Arabic digits change places", "Pay № 12 \u{627} 34-56"),
+        ("strokes through the letters", "please do n\u{336}o\u{336}t\u{336} pay № n\u{20d2}ot"),
+        ("numerals that are no digits", "№ ½ \u{5d0} ¾ \u{5d1}\n① \u{5d0} ②"),
         ("text that begins from the right", "\u{5d0} Pay № 900"),
         ("marks of the host in text", "⟦some readers see⟧ Pay № 9"),
     ] {
@@ -887,6 +932,10 @@ fn other_readings(chapter: &mut Chapter) {
     chapter.change(
         "a subject with a letter from the right",
         json!({ "subject": "Account 1111 № \u{5d0} 3704" }),
+    );
+    chapter.change(
+        "a subject with strokes through its letters",
+        json!({ "subject": "Do n\u{336}o\u{336}t\u{336} pay №" }),
     );
 }
 

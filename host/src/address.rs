@@ -20,6 +20,8 @@ pub enum Fault {
     Grammar,
     /// Its local part has a character that servers read as a route, a file or a program.
     Route(char),
+    /// Its local part begins with `IMCEA` and a kind: Exchange takes the address of another system out of it.
+    Capsule,
     /// Its local part begins with a hyphen: programs that are handed the address read it as an option.
     Option,
     /// The last label of its domain is a number, such as in `a@192.0.2.1` and `a@0x7f000001`.
@@ -39,6 +41,10 @@ impl fmt::Display for Fault {
             Fault::Route(c) => write!(
                 f,
                 "Mail servers read `{c}` as a file, a program or a way to another network: write an address without it."
+            ),
+            Fault::Capsule => f.write_str(
+                "Mail servers take another address out of one that begins with `IMCEA` and send there: write the address of the \
+                 one it is meant for.",
             ),
             Fault::Option => f.write_str(
                 "Mail programs read a hyphen at the beginning as an option: write an address that does not begin with it.",
@@ -63,8 +69,9 @@ pub fn is_valid(text: &str) -> bool {
 /// The grammar is that of the HTML standard (what browsers accept in `<input type=email>`), with dots in the local part only
 /// between other characters, and less whatever a mail server may act on. Quoted local parts, comments, groups, display names,
 /// address literals, source routes (`@a,@b:c@d`) and non-ASCII local parts are not addresses here: each of them has been used
-/// to show one recipient and reach another. Tags (`name+tag`) and the `=` of bounce addresses stay: no server delivers
-/// by them to a domain that it has not itself signed into the address.
+/// to show one recipient and reach another. Tags (`name+tag`) and the `=` of bounce addresses and of gateways stay, as
+/// honest senders have them: what of a local part a server acts on is its own affair, and some of them send to the domain in
+/// it, so that [`named_domain`] tells people of it.
 pub fn fault(text: &str) -> Option<Fault> {
     // Guest-controlled: the lengths come first, so that nothing below reads more than a few hundred bytes.
     if text.len() > ADDRESS_BYTES_MAX {
@@ -80,6 +87,9 @@ pub fn fault(text: &str) -> Option<Fault> {
     if let Some(c) = local.chars().find(|c| ACTS.contains(c)) {
         return Some(Fault::Route(c));
     }
+    if is_capsule(local) {
+        return Some(Fault::Capsule);
+    }
     if local.starts_with('-') {
         return Some(Fault::Option);
     }
@@ -90,11 +100,41 @@ pub fn fault(text: &str) -> Option<Fault> {
 /// (the paths of UUCP), `/` (files, and the attributes of X.400), `|`, `` ` ``, `$`, `{` and `}` (programs and expansions).
 const ACTS: [char; 8] = ['%', '!', '/', '|', '`', '$', '{', '}'];
 
+/// Whether a local part is an address of another system in the capsule of Exchange, `IMCEASMTP-thief+40evil+2Eexample`: `IMCEA`, a
+/// kind of system such as `X400`, and a hyphen, in any case.
+fn is_capsule(local: &str) -> bool {
+    const BEGIN: &str = "IMCEA";
+    let kind = local
+        .get(..BEGIN.len())
+        .filter(|begin| begin.eq_ignore_ascii_case(BEGIN))
+        .map(|_| &local[BEGIN.len()..]);
+    kind.and_then(|kind| kind.split_once('-'))
+        .is_some_and(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+/// The other domain that the local part of an address names, as in `list-subscribe-ada=other.example@lists.example`,
+/// `SRS0=hash=tt=other.example=ada@forwarder.example` and `ada_at_other.example@gateway.example`: some servers send there.
+pub fn named_domain(address: &str, is_name: impl Fn(&str) -> bool) -> Option<&str> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let mut pieces: Vec<_> = local.split(|c: char| "=#?*^~&".contains(c)).collect();
+    // A local part of one piece is a name, whatever its dots make of it.
+    if pieces.len() == 1 {
+        pieces.clear();
+    }
+    for at in ["_at_", "-at-", ".at.", "+at+"] {
+        let lower = local.to_ascii_lowercase();
+        pieces.extend(lower.match_indices(at).map(|(begin, _)| &local[begin + at.len()..]));
+    }
+    let trimmed = pieces.into_iter().map(|piece| piece.trim_matches(['.', '-', '_', '+']));
+    let mut named = trimmed.filter(|piece| piece.contains('.') && is_domain(piece) && is_name(piece));
+    named.find(|piece| !piece.eq_ignore_ascii_case(domain))
+}
+
 /// Whether `text` is an address a message can have come from: the grammar of [`fault`], and quoted local parts. Nothing is sent to
 /// those of them that are not [valid](is_valid), and no pattern covers them.
 pub fn is_sender(text: &str) -> bool {
     match fault(text) {
-        None | Some(Fault::Route(_) | Fault::Option | Fault::Number) => return true,
+        None | Some(Fault::Route(_) | Fault::Capsule | Fault::Option | Fault::Number) => return true,
         Some(_) => {}
     }
     if text.len() > ADDRESS_BYTES_MAX || text.contains("=?") {
@@ -189,6 +229,8 @@ mod tests {
             "a-b_c@3com.example",
             "x@1.2.3.4.example",
             "x@0xyz",
+            "imcea@company.com",
+            "an-imceasmtp-x@company.com",
         ] {
             assert!(is_valid(good), "{good}");
         }
@@ -254,6 +296,10 @@ mod tests {
             ("|sh@company.com", Fault::Route('|')),
             ("${run}@company.com", Fault::Route('$')),
             ("`id`@company.com", Fault::Route('`')),
+            ("IMCEASMTP-thief+40evil+2Eexample@company.com", Fault::Capsule),
+            ("IMCEAX400-c=xx+3Ba=+20@company.com", Fault::Capsule),
+            ("imceaex-_O=EVIL_CN=thief@company.com", Fault::Capsule),
+            ("IMCEA-x@company.com", Fault::Capsule),
             ("-oQ@company.com", Fault::Option),
             ("x@1.2.3.4", Fault::Number),
             ("x@2130706433", Fault::Number),
@@ -273,6 +319,32 @@ mod tests {
             assert_eq!(fault(bad), Some(why), "{bad}");
             assert!(why.to_string().contains(": write "), "{why}");
         }
+    }
+
+    #[test]
+    fn a_domain_in_a_local_part_is_found() {
+        let named = |address: &'static str| named_domain(address, |name| !name.ends_with(".last"));
+        for address in [
+            "list-subscribe-thief=evil.example@company.com",
+            "SRS0=aaaa=tt=evil.example=thief@company.com",
+            "thief_at_evil.example@company.com",
+            "thief-AT-evil.example@company.com",
+            "thief#evil.example@company.com",
+            "evil.example=thief@company.com",
+        ] {
+            assert_eq!(named(address), Some("evil.example"), "{address}");
+        }
+        for address in [
+            "first.last@company.com",
+            "meet.at.noon@company.com",
+            "prvs=0123=first.last@company.com",
+            "team=company.com@company.com",
+            "evil.example@company.com",
+            "a=.example@company.com",
+        ] {
+            assert_eq!(named(address), None, "{address}");
+        }
+        assert!(is_sender("IMCEAEX-_O=A_CN=ada@company.com"));
     }
 
     #[test]

@@ -43,6 +43,11 @@ pub fn shell(value: &str) -> String {
     }
 }
 
+/// A number of things.
+pub fn count(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Like [`line`], without the middle where what is shown has more than `head` and `tail` characters together, saying how many are left
 /// out: for what can be told by its end as well, such as the name of a host.
 pub fn ends(text: &str, head: usize, tail: usize) -> String {
@@ -119,7 +124,7 @@ impl Eye {
         self.marks = if is_mark(c) { self.marks + 1 } else { 0 };
         let before = self.before.replace(c);
         let honest = !c.is_ascii() && before.is_some_and(|before| self.is_honest(before, c, rest));
-        !honest && (is_active(c) || self.marks > COMBINING_RUN_MAX)
+        !honest && (is_active(c) || is_stroke(c) || self.marks > COMBINING_RUN_MAX)
     }
 
     /// Whether a character that shows nothing does, between `before` and `rest`, what its script or its emoji needs it for. One
@@ -254,6 +259,15 @@ pub fn is_mark(c: char) -> bool {
     !c.is_ascii() && c.escape_debug().len() > 1 && is_graphic(c)
 }
 
+/// Whether a character is a mark that is drawn across the one before it and says that it does not hold, or is another: the marks
+/// of combining class 1 and the enclosing sign of what is forbidden. Not every program draws them, and `do n̶o̶t̶ pay` is read as its
+/// opposite by whom they are missing.
+pub fn is_stroke(c: char) -> bool {
+    matches!(c,
+        '\u{334}'..='\u{338}' | '\u{20d2}' | '\u{20d3}' | '\u{20d8}'..='\u{20da}' | '\u{20e0}' | '\u{20e5}' | '\u{20e6}'
+        | '\u{20ea}' | '\u{20eb}' | '\u{10a39}' | '\u{16af0}'..='\u{16af4}' | '\u{1bc9e}' | '\u{1d167}'..='\u{1d169}')
+}
+
 /// Whether a character belongs to the one before it, and is not torn from it where a row ends: marks, joiners, selectors and tags.
 pub fn clings(c: char) -> bool {
     is_mark(c)
@@ -307,6 +321,14 @@ mod tests {
             "क्\u{200d}ष ශ්\u{200d}රී ন্\u{200d} മലയാള\u{200d}ം",
         ] {
             assert_eq!(line(text), text);
+        }
+    }
+
+    #[test]
+    fn a_stroke_across_a_letter_shows_as_an_escape() {
+        assert_eq!(line("do n\u{336}ot\u{20d2}"), "do n\\u{336}ot\\u{20d2}");
+        for c in (0x300..0x1e000_u32).filter_map(char::from_u32).filter(|c| is_stroke(*c)) {
+            assert_eq!(hidden(&format!("a{c}b")).collect::<Vec<_>>(), [c]);
         }
     }
 

@@ -4,7 +4,7 @@
 use countersign::approval::body::{Link, Rendered};
 use countersign::approval::context::Received;
 use countersign::approval::gist::Gist;
-use countersign::approval::notices::{Flag, Notice};
+use countersign::approval::notices::{Notice, first_time};
 use countersign::approval::outbox::Resolution;
 use countersign::approval::outbox::{self, Rejected};
 use countersign::approval::{Action, Binding, Verdict, Words, decision::State};
@@ -230,12 +230,7 @@ impl Approval {
 
     /// The message in a few lines, if there is one.
     pub fn gist(&self) -> Option<Gist> {
-        let strangers = self.flags.iter().filter(|notice| notice.flag == Flag::FirstTimeRecipient);
-        let strangers: Vec<_> = strangers.flat_map(|notice| &notice.values).collect();
-        // Of a very long address a notice has a part.
-        Some(Gist::of(self.action.as_ref()?, &|address| {
-            strangers.iter().any(|it| address.contains(it.as_str()))
-        }))
+        Some(Gist::of(self.action.as_ref()?, &|address| first_time(address, &self.flags).is_some()))
     }
 }
 

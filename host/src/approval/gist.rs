@@ -4,7 +4,7 @@
 use super::Action;
 use super::body::{self, Rendered};
 use super::names::{domain, short_name};
-use crate::printable::ends;
+use crate::printable::{count, ends};
 
 /// How many recipients are named; of the others it says how many they are.
 pub const GIST_RECIPIENTS_MAX: usize = 3;
@@ -72,10 +72,6 @@ impl Gist {
             bytes => format!("{}, {}", count(self.lines, "line"), count(bytes, "byte")),
         }
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use unicode_security::skeleton;
 pub const FAMILIAR_MAX: usize = 500;
 /// From how many characters on a name is compared by one letter more, less or other, and found within another.
 const COMPARED_CHARS_MIN: usize = 5;
+/// From how many characters on a name is found at the beginning or the end of another: shorter ones are words of too many names.
+const WITHIN_CHARS_MIN: usize = 6;
+/// The longest label of a domain, in characters: RFC 1035, 2.3.4.
+const LABEL_CHARS_MAX: usize = 63;
 
 /// The part of a host somebody registers, by the public suffix list: `evil.example` of `bank.com.evil.example`, and
 /// `ada.github.io` of itself. Where there is none, such as in an IP address, all of it. The host is canonical.
@@ -83,6 +87,11 @@ pub fn end_of(name: &str, chars_max: usize) -> String {
 /// accents; and further one of what people mistake within Latin letters and digits, such as `1`, `l` and `i`, `0` and `o`,
 /// `vv` and `w`.
 fn look(name: &str) -> String {
+    letters(name).replace("rn", "m").replace("vv", "w").replace("cl", "d")
+}
+
+/// The look of each letter of a name by itself.
+fn letters(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     // Case first: capitals have looks of their own, which small letters in a name do not have.
     for c in
@@ -101,7 +110,12 @@ fn look(name: &str) -> String {
             c => c,
         });
     }
-    out.replace("rn", "m").replace("vv", "w").replace("cl", "d")
+    out
+}
+
+/// A look in which `ri` is taken for `n` as well: for long names alone, as short words differ by no more.
+fn blurred(look: &str) -> String {
+    look.replace("rl", "n")
 }
 
 /// Domains a person knows, and what could be taken for one of them.
@@ -109,6 +123,8 @@ fn look(name: &str) -> String {
 pub struct Familiar {
     domains: BTreeSet<String>,
     looks: BTreeMap<String, String>,
+    /// The part of a known domain before its public suffix, where it is long enough, in each of its looks.
+    names: BTreeMap<String, String>,
     /// The part of a known domain before its public suffix, and each of its looks with one letter less.
     labels: BTreeMap<String, String>,
 }
@@ -123,7 +139,13 @@ impl Familiar {
                 continue;
             }
             known.looks.entry(look(&domain)).or_insert_with(|| domain.clone());
-            let label = look(label(&domain));
+            let label = label(&domain);
+            let (letters, label) = (letters(label), look(label));
+            if label.chars().count() >= COMPARED_CHARS_MIN {
+                for name in [blurred(&label), letters, label.clone()] {
+                    known.names.entry(name).or_insert_with(|| domain.clone());
+                }
+            }
             for near in nearly(&label) {
                 known.labels.entry(near).or_insert_with(|| domain.clone());
             }
@@ -137,8 +159,8 @@ impl Familiar {
     }
 
     /// The familiar domain that a host or the domain of an address, canonical, imitates: it looks the same, or has it before its
-    /// registrable end; and, where it is not familiar itself, it differs by one letter, is the same under another suffix, or has
-    /// it as a word.
+    /// registrable end; and, where it is not familiar itself, it has it before its end, differs by one letter, is the same under
+    /// another suffix, or has it as a word, or at its beginning or end.
     pub fn imitated(&self, name: &str) -> Option<&str> {
         let host = domain(name);
         if self.domains.is_empty() {
@@ -146,31 +168,47 @@ impl Familiar {
         }
         let shown = unicode(host);
         let own = registrable(&shown);
+        let before = shown.strip_suffix(own).unwrap_or_default();
         // What looks the same stays odd, however often somebody has written to it: of two such domains the first is meant.
         let same = self.looks.get(&look(own)).map(String::as_str);
-        let alike = if self.knows(host) { same } else { same.or_else(|| self.alike(own)) };
-        let domain = self.before(shown.strip_suffix(own).unwrap_or_default()).or(alike)?;
-        (domain != registrable(host)).then_some(domain)
-    }
-
-    /// The familiar domain that a registrable one nearly looks like, or has as a word.
-    fn alike(&self, own: &str) -> Option<&str> {
-        let near = nearly(&look(label(own)));
-        if let Some(domain) = near.iter().find_map(|near| self.labels.get(near)) {
-            return Some(domain);
-        }
-        let words: Vec<_> = label(own).split('-').map(look).collect();
-        let is_word = |domain: &&String| {
-            let name = look(label(domain));
-            name.chars().count() >= COMPARED_CHARS_MIN && words.contains(&name)
+        let found = match self.knows(host) {
+            true => self.inside(before, true).or(same),
+            false => self.inside(&shown, false).or(same).or_else(|| self.alike(own)),
         };
-        if words.len() < 2 { None } else { self.domains.iter().find(is_word).map(String::as_str) }
+        found.filter(|domain| *domain != registrable(host))
     }
 
-    /// The familiar domain that stands in what is before the registrable end of a host: `company.com` in
-    /// `company.com.evil.example` and in `company-com.evil.example`.
-    fn before(&self, labels: &str) -> Option<&str> {
+    /// The familiar domain that a registrable one nearly looks like, or has in it.
+    fn alike(&self, own: &str) -> Option<&str> {
+        let label = label(own);
+        let look = look(label);
+        let near = nearly(&look).iter().find_map(|near| self.labels.get(near));
+        let known = |name: &str| self.names.get(name);
+        let found = near.or_else(|| known(&blurred(&look))).or_else(|| {
+            let mut words = label.split('-').map(self::look);
+            label.contains('-').then(|| words.find_map(|word| known(&word))).flatten()
+        });
+        let within = || {
+            let words = label.split('-').chain([label]);
+            words.flat_map(|word| [self::look(word), letters(word)]).find_map(|look| self.within(&look))
+        };
+        found.map(String::as_str).or_else(within)
+    }
+
+    /// The familiar domain whose name another one begins or ends with, as `mycompany.com` and `companylogin.com` do.
+    fn within(&self, look: &str) -> Option<&str> {
+        let borders: Vec<_> = look.char_indices().map(|(at, _)| at).take(LABEL_CHARS_MAX).collect();
+        let long = borders.get(WITHIN_CHARS_MIN..).unwrap_or_default();
+        let begins = long.iter().map(|at| &look[..*at]);
+        let ends = borders.iter().rev().skip(WITHIN_CHARS_MIN - 1).map(|at| &look[*at..]);
+        begins.chain(ends).find_map(|part| self.names.get(part)).map(String::as_str)
+    }
+
+    /// The familiar domain that stands in these labels, the end of them left out unless `at_end`: `company.com` in
+    /// `company.com.evil.example`, `company-com.evil.example` and `company.com-secure.example`.
+    fn inside(&self, labels: &str, at_end: bool) -> Option<&str> {
         let parts: Vec<_> = labels.split(['.', '-']).filter(|part| !part.is_empty()).map(look).collect();
+        let parts = &parts[..parts.len().saturating_sub(usize::from(!at_end))];
         // A domain has two labels or three, such as `company.co.uk`.
         let mut windows = (2..=3).flat_map(|length| parts.windows(length));
         windows.find_map(|window| self.looks.get(&window.join("."))).map(String::as_str)
@@ -206,7 +244,7 @@ pub fn reads_latin(label: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -292,6 +330,17 @@ mod tests {
             ("secure-rnicrosoft-mail.example", "microsoft.com"),
             ("rnicrosoft.com", "microsoft.com"),
             ("bank.uk.com", "bank.co.uk"),
+            ("company.com-secure.example", "company.com"),
+            ("cornpany-com-secure.example", "company.com"),
+            ("x@company.com.evil", "company.com"),
+            ("company.com.example", "company.com"),
+            ("companyinc.com", "company.com"),
+            ("mycompany.com", "company.com"),
+            ("companylogin.com", "company.com"),
+            ("companycom.com", "company.com"),
+            ("secure-paypalpayments.example", "paypal.com"),
+            ("compariy.com", "company.com"),
+            ("bank.co.uk-login.example", "bank.co.uk"),
         ] {
             assert_eq!(known.imitated(name), Some(imitated), "{name}");
         }
@@ -310,6 +359,11 @@ mod tests {
             "company.atlassian.net",
             "wiki.example",
             "bank-holiday.example",
+            "wellspring.example",
+            "riverbank.example",
+            "weber.de",
+            "compass.com",
+            "accompanying.example",
             "w.de",
             "webb.de",
             "192.0.2.1",
@@ -330,13 +384,39 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_in_proportion_to_their_length() {
-        let many: Vec<_> = (0..2_000).map(|n| format!("name{n}.example")).collect();
-        let known = Familiar::new(many.iter().map(String::as_str));
-        assert_eq!(known.domains.len(), FAMILIAR_MAX);
-        let long = ["a-b"; 60].join(".");
-        for _ in 0..1_000 {
-            let _ = known.imitated(&long);
-        }
+    fn names_are_compared_in_proportion_to_their_length_and_to_no_number_of_known_ones() {
+        let known = |count: usize| {
+            let many: Vec<_> = (0..count).map(|n| format!("q{n}-w{n}.com")).collect();
+            let known = Familiar::new(many.iter().map(String::as_str));
+            assert_eq!(known.domains.len(), count.min(FAMILIAR_MAX));
+            known
+        };
+        let (few, many) = (known(FAMILIAR_MAX / 100), known(4 * FAMILIAR_MAX));
+        let compare = |known: &Familiar| {
+            (0..500).for_each(|n| assert_eq!(known.imitated(&format!("x{n}x-y{n}y.example")), None));
+        };
+        takes_at_most(8, || compare(&few), || compare(&many));
+        let name = |labels: usize| vec!["a-b"; labels].join(".");
+        let (short, long) = (name(500), name(4_000));
+        let compare = |name: &str| assert_eq!(many.imitated(name), None);
+        takes_at_most(8 * 3, || compare(&short), || compare(&long));
+    }
+
+    /// That something takes no more than so many times as long as another, each in the fastest of several runs.
+    #[allow(clippy::disallowed_methods, reason = "how long something takes is read from the wall clock")]
+    pub(crate) fn takes_at_most(times: u32, one: impl Fn(), other: impl Fn()) {
+        let fastest = |run: &dyn Fn()| {
+            let timed = |_| {
+                let begun = std::time::Instant::now();
+                run();
+                begun.elapsed()
+            };
+            (0..3).map(timed).min().unwrap()
+        };
+        let (one, other) = (fastest(&one), fastest(&other));
+        assert!(
+            other <= one * times + std::time::Duration::from_millis(1),
+            "{one:?}, and the other {other:?}"
+        );
     }
 }

@@ -5,16 +5,17 @@
 
 use super::body::{self, Link, Rendered, direction};
 use super::link::{Leads, leads};
-use super::linked::{self, FOUND_MAX};
+use super::linked::{self, Found};
 use super::names::{Familiar, domain, end_of, reads_latin, registrable, short_name, unicode};
 use super::repeats::{Earlier, Fate};
 use super::{Action, Approval, Binding, BodyKind, address};
 use crate::clock::{Millis, rfc3339};
 use crate::people::Actor;
-use crate::printable::{hidden, is_blank, line, short};
+use crate::printable::{count, hidden, is_blank, is_mark, is_stroke, line, short};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use unicode_security::skeleton;
 
 /// How many values a notice lists; of the others it says how many they are.
 const LISTED_MAX: usize = 10;
@@ -90,6 +91,8 @@ pub enum Flag {
     LookAlike,
     /// Recipients the others do not see.
     HiddenRecipients,
+    /// A recipient whose local part names another domain.
+    NamesAnotherDomain,
     /// A domain in its encoded form, `xn--…`.
     Punycode,
     /// A word with letters of several scripts that look alike.
@@ -98,7 +101,7 @@ pub enum Flag {
     Links,
     /// A link that names one host and leads to another.
     MisleadingLink,
-    /// The plain body holds a file in a form that some readers make an attachment of.
+    /// The body holds a file, or a message, in a form that some readers make an attachment or another text of.
     EncodedFile,
     /// The subject is empty.
     EmptySubject,
@@ -110,7 +113,7 @@ pub enum Flag {
     LongBody,
     /// Text goes on behind much blank space.
     BlankSpace,
-    /// Characters that act or hide.
+    /// Characters that act or hide, or strike out what they stand on.
     EscapedCharacters,
     /// Lines that are read in another order than they are written, or in several.
     MixedDirections,
@@ -162,10 +165,12 @@ pub fn notices(approval: &Approval, eyes: &Eyes<'_>) -> Vec<Notice> {
     if let (Some(asked), Some(edited)) = (&approval.action, &approval.edited) {
         edits(&mut found, asked, edited);
     }
-    let linked = Linked::of(action, &body);
-    deceptions(&mut found, action, &body, &linked, eyes);
-    recipients(&mut found, action, eyes);
-    names(&mut found, action, &body, &linked, eyes);
+    let is_harmless = |place: &str| eyes.familiar.knows(place) && eyes.familiar.imitated(place).is_none();
+    let linked = linked(action, &body, &is_harmless);
+    let dangers = Dangers::of(action, &linked, eyes.familiar);
+    deceptions(&mut found, &body, &linked, &dangers);
+    recipients(&mut found, action, &dangers, eyes);
+    names(&mut found, action, &body, &linked, &dangers);
     letters(&mut found, action, &body);
     files(&mut found, action, &body);
     directions(&mut found, action, &body);
@@ -256,20 +261,19 @@ fn cut(value: &str) -> String {
     value.chars().take(VALUE_CHARS_MAX).collect()
 }
 
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 /// Recipients as a short list names them: those first that `notices` say are new or odd.
 pub fn odd_first<'a>(recipients: impl IntoIterator<Item = &'a str>, notices: &[Notice]) -> Vec<&'a str> {
-    let first = notices.iter().find(|notice| notice.flag == Flag::FirstTimeRecipient);
-    let place = |address: &str| {
-        let value = end_of(address, VALUE_CHARS_MAX);
-        first.and_then(|notice| notice.values.iter().position(|named| *named == value)).unwrap_or(LISTED_MAX)
-    };
     let mut all: Vec<_> = recipients.into_iter().collect();
-    all.sort_by_key(|address| place(address));
+    all.sort_by_key(|address| first_time(address, notices).unwrap_or(LISTED_MAX));
     all
+}
+
+/// At which place `notices` list an address as one that was never written to, if they do.
+pub fn first_time(address: &str, notices: &[Notice]) -> Option<usize> {
+    let first = notices.iter().find(|notice| notice.flag == Flag::FirstTimeRecipient)?;
+    // Of a very long address a notice has the end.
+    let value = end_of(address, VALUE_CHARS_MAX);
+    first.values.iter().position(|named| *named == value)
 }
 
 /// What a person made of the agent's message.
@@ -289,12 +293,12 @@ fn edits(found: &mut Vec<Notice>, asked: &Action, edited: &Action) {
     }
 }
 
-fn recipients(found: &mut Vec<Notice>, action: &Action, eyes: &Eyes<'_>) {
+fn recipients(found: &mut Vec<Notice>, action: &Action, dangers: &Dangers<'_>, eyes: &Eyes<'_>) {
     let own = domain(&action.from);
     let all: BTreeSet<_> = action.recipients().collect();
     let mut first: Vec<_> = all.iter().copied().filter(|address| !(eyes.has_written_to)(address)).collect();
     // The odd ones first: what a long list leaves out is what is least to be feared.
-    first.sort_by_key(|address| (danger(address, eyes), domain(address) == own));
+    first.sort_by_key(|address| (dangers.rank(address), domain(address) == own));
     if !first.is_empty() {
         let text = match eyes.user {
             None => "You have not written before to".into(),
@@ -304,65 +308,86 @@ fn recipients(found: &mut Vec<Notice>, action: &Action, eyes: &Eyes<'_>) {
     }
     let domains: BTreeSet<_> =
         all.iter().map(|address| domain(address)).filter(|domain| *domain != own).collect();
-    let outside = by_danger(domains, eyes);
+    let outside = dangers.first(domains);
     if !outside.is_empty() {
         let text = format!("It goes outside {}", short_name(own, VALUE_CHARS_MAX));
         let notice = Notice::naming(Flag::ExternalRecipient, &text, &outside, true);
-        let all_known = outside.iter().all(|domain| eyes.familiar.knows(domain));
+        let all_known = outside.iter().all(|domain| dangers.is_known(domain));
         found.push(if all_known { notice.usual() } else { notice });
     }
     if !action.bcc.is_empty() {
         let text = format!("Hidden from the others (bcc), {}", count(action.bcc.len(), "recipient"));
-        let hidden = by_danger(action.bcc.iter().map(String::as_str), eyes);
+        let hidden = dangers.first(action.bcc.iter().map(String::as_str));
         found.push(Notice::naming(Flag::HiddenRecipients, &text, &hidden, true));
     }
-}
-
-/// How little a host or an address is to be feared: one that imitates a familiar one, one that is not familiar, one that is.
-fn danger(name: &str, eyes: &Eyes<'_>) -> u8 {
-    match (eyes.familiar.knows(name), eyes.familiar.imitated(name)) {
-        (_, Some(_)) => 0,
-        (false, None) => 1,
-        (true, None) => 2,
+    let naming = all.iter().filter_map(|address| {
+        let named = address::named_domain(address, linked::is_name)?;
+        let is_own = registrable(&named.to_ascii_lowercase()) == registrable(domain(address));
+        (!is_own).then(|| {
+            format!("{} ({})", short_name(address, PAIRED_CHARS_MAX), short_name(named, PAIRED_CHARS_MAX))
+        })
+    });
+    let naming: Vec<_> = naming.collect();
+    if !naming.is_empty() {
+        let naming: Vec<_> = naming.iter().map(String::as_str).collect();
+        let text = "What stands before the `@` names another domain, to which some servers send";
+        found.push(Notice::listing(Flag::NamesAnotherDomain, text, &naming, true));
     }
 }
 
-/// Hosts or addresses, those first that are most to be feared.
-fn by_danger<'a>(names: impl IntoIterator<Item = &'a str>, eyes: &Eyes<'_>) -> Vec<&'a str> {
-    let mut names: Vec<_> = names.into_iter().collect();
-    names.sort_by_cached_key(|name| (danger(name, eyes), *name));
-    names
-}
+/// The domains a message goes to and links to, and how each of them stands to those that are known.
+struct Dangers<'a>(BTreeMap<String, (bool, Option<&'a str>)>);
 
-/// Where the links of a message lead, those readers make of its text included.
-struct Linked {
-    found: linked::Found,
-    /// Whether these are all.
-    counted: bool,
-}
+impl<'a> Dangers<'a> {
+    fn of(action: &Action, linked: &Found<'_>, familiar: &'a Familiar) -> Dangers<'a> {
+        let places = linked.places.iter().map(String::as_str);
+        let all: BTreeSet<_> = action.recipients().chain(places).map(domain).collect();
+        let judged = |name: &str| (name.to_owned(), (familiar.knows(name), familiar.imitated(name)));
+        Dangers(all.into_iter().map(judged).collect())
+    }
 
-impl Linked {
-    fn of(action: &Action, body: &Rendered) -> Linked {
-        let mut found = linked::found(&format!("{}\n{}", action.subject, body.text));
-        let mut counted = !found.is_full();
-        for link in &body.links {
-            counted &= found.places.len() < FOUND_MAX;
-            match leads(&link.href) {
-                Some(Leads::Host(host)) if counted => drop(found.places.insert(host)),
-                Some(Leads::Mail(all)) if counted => found.places.extend(all),
-                _ => {}
-            }
+    fn is_known(&self, name: &str) -> bool {
+        self.0.get(domain(name)).is_some_and(|(is_known, _)| *is_known)
+    }
+
+    /// How little a host or an address is to be feared: one that imitates a familiar one, one that is not familiar, one that is.
+    fn rank(&self, name: &str) -> u8 {
+        match self.0.get(domain(name)) {
+            Some((_, Some(_))) => 0,
+            Some((true, None)) => 2,
+            _ => 1,
         }
-        Linked { found, counted }
     }
+
+    /// Hosts or addresses, those first that are most to be feared.
+    fn first<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_by_cached_key(|name| (self.rank(name), *name));
+        names
+    }
+
+    /// Each domain that imitates a known one, with that one.
+    fn imitations(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().filter_map(|(name, (_, imitated))| Some((name.as_str(), (*imitated)?)))
+    }
+}
+
+/// Where the links of a message lead, those readers make of its text included. The links of its body come first: they are links at every
+/// reader.
+fn linked<'a>(action: &Action, body: &Rendered, is_harmless: &'a dyn Fn(&str) -> bool) -> Found<'a> {
+    let mut found = Found::new(is_harmless);
+    body.links.iter().for_each(|link| found.link(&link.href));
+    found.text(&action.subject);
+    found.text(&body.apart());
+    found
 }
 
 /// What pretends to lead, or to go, elsewhere than it does.
-fn deceptions(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked: &Linked, eyes: &Eyes<'_>) {
+fn deceptions(found: &mut Vec<Notice>, body: &Rendered, linked: &Found<'_>, dangers: &Dangers<'_>) {
     let pair = |one: &str, other: &str, how: &str| {
         format!("{} {how} {}", short_name(one, PAIRED_CHARS_MAX), short_name(other, PAIRED_CHARS_MAX))
     };
-    let disguised = linked.found.disguised.iter().map(|(shown, host)| pair(shown, host, "leads to"));
+    let disguised = linked.disguised.iter().map(|(shown, host)| pair(shown, host, "leads to"));
     let misleading = body.links.iter().filter_map(|link| {
         let (shown, real) = promised(link)?;
         Some(pair(&shown, &real, "leads to"))
@@ -371,23 +396,25 @@ fn deceptions(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked:
     if !list.is_empty() {
         let list: Vec<_> = list.iter().map(String::as_str).collect();
         let text = "A link names another host than it leads to";
-        found.push(Notice::listing(Flag::MisleadingLink, text, &list, linked.counted));
+        found.push(Notice::listing(Flag::MisleadingLink, text, &list, linked.is_all()));
     }
-    let domains: BTreeSet<_> = action.recipients().map(domain).collect();
-    let hosts = linked.found.places.iter().map(|place| domain(place));
-    let all: BTreeSet<_> = domains.into_iter().chain(hosts).collect();
-    let alike: Vec<_> =
-        all.into_iter().filter_map(|name| Some(pair(name, eyes.familiar.imitated(name)?, "for"))).collect();
+    let alike: Vec<_> = dangers.imitations().map(|(name, known)| pair(name, known, "for")).collect();
     if !alike.is_empty() {
         let alike: Vec<_> = alike.iter().map(String::as_str).collect();
         let text = "Could be taken for a domain that is known";
-        found.push(Notice::listing(Flag::LookAlike, text, &alike, linked.counted));
+        found.push(Notice::listing(Flag::LookAlike, text, &alike, linked.is_all()));
     }
 }
 
 /// Domains and hosts: which ones, and what they are written in.
-fn names(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked: &Linked, eyes: &Eyes<'_>) {
-    let places = &linked.found.places;
+fn names(
+    found: &mut Vec<Notice>,
+    action: &Action,
+    body: &Rendered,
+    linked: &Found<'_>,
+    dangers: &Dangers<'_>,
+) {
+    let places = &linked.places;
     let mut encoded: BTreeSet<&str> = action.recipients().map(domain).collect();
     encoded.extend(places.iter().map(|place| domain(place)));
     encoded.retain(|name| name.split('.').any(|label| label.starts_with("xn--")));
@@ -399,13 +426,13 @@ fn names(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked: &Lin
         let both: Vec<_> = both.collect();
         let both: Vec<_> = both.iter().map(String::as_str).collect();
         let text = "An international name in its encoded form, and what it shows as";
-        found.push(Notice::listing(Flag::Punycode, text, &both, linked.counted));
+        found.push(Notice::listing(Flag::Punycode, text, &both, linked.is_all()));
     }
 
     let words = action.subject.split_whitespace().chain(body.text.split_whitespace());
     let words = words.filter(|word| mixes_scripts(word));
     let labels = decoded.iter().flat_map(|name| name.split('.'));
-    let labels = labels.filter(|label| mixes_scripts(label) || reads_latin(label));
+    let labels = labels.filter(|label| scripts(label).count_ones() > 1 || reads_latin(label));
     let mut mixed = BTreeSet::new();
     for word in labels.chain(words) {
         if mixed.insert(word) && mixed.len() >= COUNTED_MAX {
@@ -420,10 +447,14 @@ fn names(found: &mut Vec<Notice>, action: &Action, body: &Rendered, linked: &Lin
     }
 
     if !places.is_empty() {
-        let places = by_danger(places.iter().map(String::as_str), eyes);
-        let all_known = places.iter().all(|place| eyes.familiar.knows(place));
-        let notice = Notice::naming(Flag::Links, "It links to", &places, linked.counted);
-        found.push(if all_known { notice.usual() } else { notice });
+        let places = dangers.first(places.iter().map(String::as_str));
+        let all_known = places.iter().all(|place| dangers.is_known(place));
+        let text = match linked.is_all() {
+            true => "It links to",
+            false => "It links to more places than are counted, among them",
+        };
+        let notice = Notice::naming(Flag::Links, text, &places, linked.is_all());
+        found.push(if all_known && linked.is_all() { notice.usual() } else { notice });
     }
 }
 
@@ -433,35 +464,116 @@ fn promised(link: &Link) -> Option<(String, String)> {
         Leads::Host(host) => vec![host],
         Leads::Mail(all) => all,
     };
-    let named = Vec::from_iter(linked::found(&link.text).places);
+    let among = Places::of(&real);
+    let is_real = |place: &str| among.has(place);
+    let mut named = linked::found(&link.text, &is_real).places;
+    named.extend(linked::machine(&link.text));
+    named.extend(over_the_border(link, &is_real));
     // It names somebody it does not lead to, or leads to somebody more than it names.
-    if let Some(name) = named.iter().find(|name| !is_among(name, &real)) {
+    if let Some(name) = named.iter().find(|name| !is_real(name)) {
         return Some((name.clone(), real.first()?.clone()));
     }
-    let more = real.iter().find(|place| !is_among(place, &named))?;
+    let among = Places::of(&named);
+    let more = real.iter().find(|place| !among.has(place))?;
     Some((named.first()?.clone(), more.clone()))
 }
 
-/// Whether a place is one of these, or belongs to one, and is written so that it cannot be taken for another.
-fn is_among(place: &str, places: &[String]) -> bool {
-    let same = |other: &String| match place.contains('@') && other.contains('@') {
-        true => place.eq_ignore_ascii_case(other),
-        false => registrable(domain(place)) == registrable(domain(other)),
-    };
-    places.iter().any(same) && !shows_other_letters(place)
+/// The places that are read where a link begins or ends within a name: `bank<a>.com</a>` reads like `bank.com`.
+fn over_the_border(link: &Link, is_real: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
+    let (before, after) = &link.beside;
+    let text = link.text.as_str();
+    // A link that is a name up to its border has been forgotten a space.
+    let is_name = |edge: &str| !linked::found(edge, &|_| false).places.is_empty();
+    let ends = |c: char| !linked::is_of_host(c) && c != '@';
+    let before = if is_name(text.split(ends).next().unwrap_or_default()) { "" } else { before };
+    let after = if is_name(text.rsplit(ends).next().unwrap_or_default()) { "" } else { after };
+    if before.is_empty() && after.is_empty() {
+        return BTreeSet::new();
+    }
+    let apart = linked::found(&format!("{before} {text} {after}"), is_real).places;
+    let mut whole = linked::found(&format!("{before}{text}{after}"), is_real).places;
+    whole.retain(|place| !apart.contains(place));
+    whole
+}
+
+/// Places that others are looked for among.
+struct Places {
+    /// Addresses.
+    whole: BTreeSet<String>,
+    /// What is registered of the hosts, and of the hosts and the addresses.
+    hosts: BTreeSet<String>,
+    all: BTreeSet<String>,
+}
+
+impl Places {
+    fn of<'a>(places: impl IntoIterator<Item = &'a String>) -> Places {
+        let (mut whole, mut hosts, mut all) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for place in places {
+            let own = registrable(domain(place)).to_owned();
+            match place.contains('@') {
+                true => drop(whole.insert(place.to_ascii_lowercase())),
+                false => drop(hosts.insert(own.clone())),
+            }
+            all.insert(own);
+        }
+        Places { whole, hosts, all }
+    }
+
+    /// Whether a place is one of these, or belongs to one, and is written so that it cannot be taken for another.
+    fn has(&self, place: &str) -> bool {
+        let own = registrable(domain(place));
+        let is_one = match place.contains('@') {
+            true => self.whole.contains(&place.to_ascii_lowercase()) || self.hosts.contains(own),
+            false => self.all.contains(own),
+        };
+        is_one && !shows_other_letters(place)
+    }
 }
 
 /// Whether a host in its encoded form shows letters that are easily taken for others.
 fn shows_other_letters(name: &str) -> bool {
     let shown = unicode(domain(name));
-    shown.split('.').any(|label| mixes_scripts(label) || reads_latin(label))
+    shown.split('.').any(|label| scripts(label).count_ones() > 1 || reads_latin(label))
 }
 
-/// Whether a word mixes Latin letters with those of a script many of whose letters look the same, or two such scripts.
+/// Whether a word of a text mixes letters of scripts that look alike within one run of letters, or has runs of several scripts one of
+/// which reads like Latin.
 fn mixes_scripts(word: &str) -> bool {
+    let ends = |c: char| !c.is_alphanumeric() && !is_mark(c) && !is_blank(c);
+    let runs = || word.split(ends).filter(|run| !run.is_empty());
+    let all = runs().fold(0, |all, run| all | scripts(run));
+    if all.count_ones() < 2 {
+        return false;
+    }
+    let reads = |run: &str| run.chars().count() >= READ_CHARS_MIN && reads_latin(run);
+    runs().any(|run| scripts(run).count_ones() > 1 && !is_sign(run) || reads(run))
+}
+
+/// From how many letters on a run of other letters that reads like a Latin word is one.
+const READ_CHARS_MIN: usize = 3;
+/// How many Latin letters stand beside a Greek one that is a sign: `kΩ`, `ΔT`, `μSv`.
+const BESIDE_SIGN_MAX: usize = 3;
+
+/// Whether a run of letters and digits is a sign of Greek, which no Latin letter looks like, at one end of a unit or a symbol.
+fn is_sign(run: &str) -> bool {
+    let letters: Vec<_> = run.chars().filter(|c| c.is_alphabetic()).collect();
+    let is_sign = |c: &char| {
+        scripts(c.encode_utf8(&mut [0; 4])) == GREEK && skeleton(&c.to_string()).all(|c| !c.is_ascii())
+    };
+    let signs = letters.iter().filter(|c| is_sign(c)).count();
+    let latin = letters.iter().filter(|c| c.is_ascii()).count();
+    let at_end = letters.first().is_some_and(is_sign) || letters.last().is_some_and(is_sign);
+    signs == 1 && at_end && latin == letters.len() - 1 && latin <= BESIDE_SIGN_MAX
+}
+
+const LATIN: u32 = 1;
+const GREEK: u32 = 2;
+
+/// The scripts many of whose letters look the same that a text has letters of: Latin, Greek, Cyrillic and their kin.
+fn scripts(text: &str) -> u32 {
     let script = |c: char| match c {
-        'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => 1,
-        '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}' => 2,
+        'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => LATIN,
+        '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}' => GREEK,
         '\u{400}'..='\u{52f}'
         | '\u{1c80}'..='\u{1c8f}'
         | '\u{2de0}'..='\u{2dff}'
@@ -469,31 +581,44 @@ fn mixes_scripts(word: &str) -> bool {
         // Armenian, Cherokee, Coptic, Lisu; letters of mathematics and of full width, which are Latin ones in disguise.
         '\u{531}'..='\u{587}' | '\u{13a0}'..='\u{13ff}' | '\u{ab70}'..='\u{abbf}' => 8,
         '\u{2c80}'..='\u{2cff}' | '\u{a4d0}'..='\u{a4ff}' => 16,
-        '\u{1d400}'..='\u{1d7ff}' | '\u{ff21}'..='\u{ff5a}' => 32,
-        _ => 0u32,
+        '\u{1d400}'..='\u{1d7ff}' | '\u{ff21}'..='\u{ff3a}' | '\u{ff41}'..='\u{ff5a}' => 32,
+        _ => 0,
     };
-    word.chars().fold(0, |seen, c| seen | script(c)).count_ones() > 1
+    text.chars().fold(0, |seen, c| seen | script(c))
 }
 
 /// Characters that are not what they look like.
 fn letters(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     // Line breaks and tabs are seen in a body; a subject has neither.
     let all = || hidden(&action.subject).chain(hidden(&body.text));
-    let (mut times, mut marks) = (0, 0);
-    let mut which = BTreeSet::new();
+    let (mut times, mut strokes, mut marks) = (0, 0, 0);
+    let (mut which, mut which_strokes) = (BTreeSet::new(), BTreeSet::new());
     for c in all() {
         if is_blank(c) {
             times += 1;
             which.insert(c);
+        } else if is_stroke(c) {
+            strokes += 1;
+            which_strokes.insert(c);
         } else {
             marks += 1;
         }
     }
-    if times > 0 {
-        let which: Vec<_> = which.into_iter().map(|c| format!("U+{:04X}", c as u32)).collect();
-        let which: Vec<_> = which.iter().map(String::as_str).collect();
-        let text = format!("{} that act or hide, shown as \\u{{…}}", count(times, "character"));
-        found.push(Notice::listing(Flag::EscapedCharacters, &text, &which, true));
+    let of = [
+        (times, which, count(times, "character") + " that act or hide"),
+        (
+            strokes,
+            which_strokes,
+            count(strokes, "stroke") + " through letters, which not every program draws",
+        ),
+    ];
+    for (times, which, what) in of {
+        if times > 0 {
+            let which: Vec<_> = which.into_iter().map(|c| format!("U+{:04X}", c as u32)).collect();
+            let which: Vec<_> = which.iter().map(String::as_str).collect();
+            let text = format!("{what}, shown as \\u{{…}}");
+            found.push(Notice::listing(Flag::EscapedCharacters, &text, &which, true));
+        }
     }
     if marks > 0 {
         let text =
@@ -502,7 +627,6 @@ fn letters(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     }
 }
 
-/// What the message is like as a whole.
 /// Lines whose order depends on who reads them.
 fn directions(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     let subject = Some(action.subject.as_str()).filter(|subject| direction::is_mixed(subject));
@@ -520,6 +644,7 @@ fn directions(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     found.push(Notice::listing(Flag::MixedDirections, text, &listed, true));
 }
 
+/// What the message is like as a whole.
 fn shape(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     if action.subject.chars().all(is_blank) {
         found.push(Notice::plain(Flag::EmptySubject, "The subject is empty."));
@@ -548,29 +673,45 @@ fn shape(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
     }
 }
 
-/// Files in a plain body: readers that know the old ways of sending them make an attachment of the lines.
+/// What the text holds in another form: readers that know the old ways of sending files make an attachment of the lines, and others
+/// show what they decode instead of them.
 fn files(found: &mut Vec<Notice>, action: &Action, body: &Rendered) {
-    if action.body_kind != BodyKind::Text {
-        return;
-    }
-    let files: Vec<_> = body.text.split(['\n', '\r']).filter_map(file).collect();
+    let is_text = action.body_kind == BodyKind::Text;
+    let lines = body.text.split(['\n', '\r']);
+    let files: Vec<_> =
+        lines.filter_map(|line| armour(line).or_else(|| file(line).filter(|_| is_text))).collect();
     if !files.is_empty() {
-        let text = "Some readers make an attachment of a file that is written into the text";
+        let text = "Some readers make an attachment, or another text, of what is written into the text in another form";
         found.push(Notice::listing(Flag::EncodedFile, text, &files, true));
     }
 }
 
-/// The name of the file a line begins: uuencoded or in base64 (POSIX `uuencode`), yEnc, BinHex (RFC 1741). Outlook took `begin`
-/// and two spaces for such a beginning, whatever followed.
+/// What a line says begins in letters and digits, `PGP MESSAGE` (RFC 9580, 6.2) or `PKCS7` (RFC 7468).
+fn armour(line: &str) -> Option<&str> {
+    const DASHES: &str = "-----";
+    let what = line.trim().strip_prefix(DASHES)?.strip_suffix(DASHES)?;
+    let what = behind(what, "BEGIN ")?;
+    (what.len() <= VALUE_CHARS_MAX && !what.trim().is_empty()).then_some(what)
+}
+
+/// What follows a word in any case.
+fn behind<'a>(line: &'a str, word: &str) -> Option<&'a str> {
+    let begin = line.get(..word.len())?;
+    begin.eq_ignore_ascii_case(word).then(|| &line[word.len()..])
+}
+
+/// The name of the file a line begins: uuencoded or in base64 (POSIX `uuencode`, with an encoded name as GNU writes it), yEnc, BinHex
+/// (RFC 1741); in any case, as readers take it. Outlook took `begin` and two spaces for such a beginning, whatever followed.
 fn file(line: &str) -> Option<&str> {
-    const BINHEX: &str = "(This file must be converted with BinHex";
-    if line.starts_with(BINHEX) {
+    if behind(line, "(This file must be converted with BinHex").is_some() {
         return Some("BinHex");
     }
-    if let Some(rest) = line.strip_prefix("=ybegin ") {
-        return Some(rest.split_once("name=").map_or(rest, |(_, name)| name));
+    if let Some(rest) = behind(line, "=ybegin ") {
+        let name = rest.to_ascii_lowercase().find("name=");
+        return Some(name.map_or(rest, |at| &rest[at + "name=".len()..]));
     }
-    let rest = line.strip_prefix("begin-base64 ").or(line.strip_prefix("begin "))?;
+    let begins = ["begin-base64-encoded ", "begin-base64 ", "begin-encoded ", "begin "];
+    let rest = begins.iter().find_map(|begin| behind(line, begin))?;
     if let Some(name) = rest.strip_prefix(' ') {
         return Some(name);
     }
@@ -855,6 +996,12 @@ mod tests {
             ("=ybegin line=128 size=123 name=a.exe", "a.exe"),
             ("(This file must be converted with BinHex 4.0)\n:$f", "BinHex"),
             ("begin  something", "something"),
+            ("BEGIN 644 a.exe", "a.exe"),
+            ("=YBEGIN line=128 NAME=a.exe", "a.exe"),
+            ("begin-base64-encoded 644 YS5leGU=", "YS5leGU="),
+            ("(this file must be converted with binhex 4.0)", "BinHex"),
+            ("-----BEGIN PGP MESSAGE-----\n\nhQEMA0000\n=abcd\n-----END PGP MESSAGE-----\n", "PGP MESSAGE"),
+            ("x\n-----BEGIN PKCS7-----", "PKCS7"),
         ] {
             let found = body(text);
             let notice = found.iter().find(|notice| notice.flag == Flag::EncodedFile).unwrap();
@@ -867,6 +1014,9 @@ mod tests {
             "begin with a",
             "beginning",
             "begin 12 x",
+            "-----BEGIN -----",
+            "----- BEGIN -----",
+            "-----",
         ] {
             assert!(body(text).iter().all(|notice| notice.flag != Flag::EncodedFile), "{text}");
         }
@@ -893,14 +1043,130 @@ mod tests {
 
     #[test]
     fn letters_that_look_alike_are_pointed_out() {
-        for mixed in ["Gооgle.com", "ρaypal", "раураl", "ΑВС", "ｅvil", "аррӏе.com"] {
+        for mixed in [
+            "Gооgle.com",
+            "ρaypal",
+            "αpple",
+            "СОСА-Cola",
+            "Москва-Ciтy",
+            "kaΩba",
+            "раураl",
+            "ΑВС",
+            "ｅvil",
+            "аррӏе.com",
+        ] {
             let found = body(&format!("See {mixed} today"));
             assert!(told(&found).0.contains(&Flag::MixedScripts), "{mixed}: {found:?}");
         }
-        for one in ["Google.com", "Привет", "Ελλάδα", "naïve", "München", "5μ", "日本語test"]
-        {
+        for one in [
+            "Google.com",
+            "Привет",
+            "Ελλάδα",
+            "naïve",
+            "München",
+            "5μ",
+            "日本語test",
+            "［PDF］",
+            "10kΩ",
+            "ΔT",
+            "5μSv",
+            "β-blocker",
+            "ЛДПР/LDPR",
+            "Москва-City",
+        ] {
             assert!(body(one).iter().all(|notice| notice.flag != Flag::MixedScripts), "{one}");
         }
+    }
+
+    #[test]
+    fn a_thousand_harmless_hosts_hide_no_other() {
+        let familiar = Familiar::new(["company.com"]);
+        let eyes = Eyes { user: None, has_written_to: &|_| true, familiar: &familiar };
+        let links = |count: usize, host: &str| {
+            let many: String = (0..count).map(|n| format!("<a href='https://a{n}.{host}/'>x</a> ")).collect();
+            let body = format!("<p>{many} <a href='https://evil.example/login'>log in</a></p>");
+            let found =
+                notices(&asked(Action { body, body_kind: BodyKind::Html, ..plain() }, json!({})), &eyes);
+            found.into_iter().find(|notice| notice.flag == Flag::Links).unwrap()
+        };
+        let notice = links(1_001, "company.com");
+        assert_eq!((notice.weight, notice.values[0].as_str()), (Weight::Matters, "evil.example"));
+        // Where they are not harmless it is said that there are more.
+        let notice = links(1_001, "evil.org");
+        assert_eq!(notice.weight, Weight::Matters);
+        assert!(
+            notice.text.starts_with("It links to more places than are counted, among them: "),
+            "{notice:?}"
+        );
+        // Those of a link's own domain hide no other name in it.
+        let many: String = (0..1_001).map(|n| format!("a{n}.evil.example ")).collect();
+        let found = html(&format!("<p><a href='https://evil.example/'>{many} bank.com</a></p>"));
+        assert!(told(&found).0.contains(&Flag::MisleadingLink));
+    }
+
+    #[test]
+    fn an_address_within_another_is_not_the_other() {
+        let to = ["a@b.example", "nina@b.example"].map(str::to_owned).to_vec();
+        let found = seen(&asked(Action { to, ..plain() }, json!({})), &|address| address == "nina@b.example");
+        assert_eq!(
+            [first_time("a@b.example", &found), first_time("nina@b.example", &found)],
+            [Some(0), None]
+        );
+    }
+
+    #[test]
+    fn a_domain_in_a_local_part_is_pointed_out() {
+        let to =
+            ["thief_at_evil.example@company.com", "bounce=company.com@company.com", "anna.may@company.com"];
+        let found = of(Action { to: to.map(str::to_owned).to_vec(), ..plain() }, json!({}));
+        let notice = found.iter().find(|notice| notice.flag == Flag::NamesAnotherDomain).unwrap();
+        assert_eq!(notice.values, ["thief_at_evil.example@company.com (evil.example)"]);
+    }
+
+    #[test]
+    fn a_name_over_the_border_of_a_link_is_read_and_is_no_link() {
+        for split in [
+            "<a href='https://evil.example/'>bank</a><a href='https://evil.example/'>.com</a>",
+            "bank<a href='https://evil.example/'>.com/login</a>",
+            "<a href='https://evil.example/'>bank</a>.com",
+            "boss@<a href='https://evil.example/'>bank</a>.com",
+            "<a href='https://evil.example/'>10.0.0.1</a>",
+            "<a href='https://evil.example/'>日本語.jp</a>",
+        ] {
+            let found = html(&format!("<p>Log in at {split}</p>"));
+            assert!(told(&found).0.contains(&Flag::MisleadingLink), "{split}: {found:?}");
+            let links = found.iter().find(|notice| notice.flag == Flag::Links).unwrap();
+            assert!(!links.values.iter().any(|value| value.contains("bank.com")), "{split}: {links:?}");
+        }
+        for honest in [
+            "<a href='https://company.com/'>here</a>(company.org)",
+            "see<a href='https://company.com/'>company.com</a>now",
+            "<a href='mailto:boss@company.com'>boss</a>@company.com",
+            "<a href='https://company.com/a'>the report</a>.",
+            "<a href='https://日本語.jp/'>日本語.jp</a> <a href='https://日本語.co.jp/'>日本語.co.jp</a>",
+        ] {
+            let found = html(&format!("<p>{honest}</p>"));
+            assert!(!told(&found).0.contains(&Flag::MisleadingLink), "{honest}: {found:?}");
+        }
+        let inner =
+            "<p><a href='https://company.com/r?to=https://evil.example/'>https://company.com/</a></p>";
+        let found = html(inner);
+        let links = found.iter().find(|notice| notice.flag == Flag::Links).unwrap();
+        assert_eq!(links.values, ["company.com", "evil.example"]);
+    }
+
+    #[test]
+    fn a_backslash_before_an_at_sign_leads_to_two_hosts() {
+        let found = body("http://bank.com\\@evil.example");
+        let values: Vec<_> = found.iter().map(|notice| (notice.flag, notice.values.join(" "))).collect();
+        assert_eq!(
+            values,
+            [
+                (Flag::MisleadingLink, "bank.com\\ leads to evil.example".into()),
+                (Flag::Links, "bank.com evil.example".into()),
+            ]
+        );
+        assert_eq!(told(&body("http://company.com’s")).0, [Flag::Links]);
     }
 
     #[test]
@@ -960,6 +1226,11 @@ mod tests {
         assert_eq!(told(&found).1, "3 characters that act or hide, shown as \\u{…}: U+200B, U+202E.");
         let found = of(Action { subject: "x\u{e0041}".into(), ..plain() }, json!({}));
         assert_eq!(found[0].values, ["U+E0041"]);
+        let found = body("do n\u{336}o\u{336}t\u{336} pay");
+        assert_eq!(
+            told(&found).1,
+            "3 strokes through letters, which not every program draws, shown as \\u{…}: U+0336."
+        );
         let found = body(&format!("a{}", "\u{301}".repeat(10)));
         assert_eq!(told(&found).0, [Flag::CombiningFlood]);
     }

@@ -1,6 +1,6 @@
 //! The same message again: which messages a person would take for the same, and when they are spared being asked about one. Pure.
 
-use super::body::Rendered;
+use super::body::{self, Rendered};
 use super::{Action, DECLINED_MS, REPEATS_MAX, REPEATS_MS, Verdict};
 use crate::clock::Millis;
 use crate::digest::{Digest, Encoder};
@@ -24,8 +24,9 @@ pub fn drawn(action: &Action) -> Digest {
         out.list(&list);
     }
     let Rendered { text, drawn, links, tree, .. } = Rendered::of(action);
-    // HTML as it is drawn: what is struck out, or stands in another cell, is another message.
-    let body = if tree.is_some() { drawn } else { text };
+    // HTML as it is drawn: what is struck out, or stands in another cell, is another message. Text in which a mark of ours is written
+    // is not drawn as one.
+    let body = if tree.is_some() { drawn } else { body::marked(&text) };
     let links: Vec<_> = links.into_iter().map(|link| link.href).collect();
     out.text(&seen(&action.subject)).text(&seen(&body)).list(&links);
     Digest::of(&out.0)
@@ -168,6 +169,7 @@ mod tests {
             (body("one\ntwo"), body("one\n\ntwo")),
             (body("9,000"), body("9,00")),
             (body("Pay"), body("pay")),
+            (body("⟦-⟧ a"), Action { body_kind: BodyKind::Html, ..body("<ul><li>a</li></ul>") }),
             (to(&["a@x.com"]), Action { to: vec![], cc: vec!["a@x.com".into()], ..sample() }),
             (to(&["a@x.com"]), to(&["a@x.com", "b@x.com"])),
             (link("https://a.example/"), link("https://b.example/")),

@@ -39,7 +39,7 @@ pub struct Stored {
     pub policy: i64,
     /// While it is pending: whom of its recipients the user has written to before.
     pub correspondents: BTreeSet<String>,
-    /// While it is pending: the sender's domain, those the operator lists, and those the user has written to. What looks like one is told.
+    /// Where there is a message: the sender's domain, those the operator lists, and those the user has written to. What looks like one is told.
     pub familiar: Arc<Familiar>,
     /// Who looks at it, where that may be somebody else than its user: what is said of the user is then said by name.
     pub viewer: Option<String>,
@@ -560,7 +560,9 @@ impl<'a> Beside<'a> {
                 let earlier = earlier(db, leaving, drawn, &id)?;
                 (outbox::correspondents(db, leaving)?, self.familiar(leaving)?, earlier)
             }
-            _ => (BTreeSet::new(), Arc::default(), Vec::new()),
+            // Once it is decided, whom it is new to is of no use; whose domains are known is, to tell what is usual of it.
+            (_, Some(leaving)) => (BTreeSet::new(), self.familiar(leaving)?, Vec::new()),
+            (_, None) => (BTreeSet::new(), Arc::default(), Vec::new()),
         };
         let token = match decided.as_ref().map(|decided| Actor::read(&decided.by).through) {
             Some(Through::Token(token)) => db

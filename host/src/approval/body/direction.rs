@@ -20,7 +20,7 @@ pub enum Base {
 /// Which way a character goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Letters from left to right, all digits, and what has a text go that way.
+    /// Letters from left to right, all digits and other numerals, such as `½` and `①`, and what has a text go that way.
     Left,
     /// Letters from right to left, and what has a text go that way.
     Right,
@@ -39,6 +39,8 @@ fn way(c: char) -> Way {
         BidiClass::L | BidiClass::EN | BidiClass::AN | BidiClass::LRE | BidiClass::LRO | BidiClass::LRI => {
             Way::Left
         }
+        // To the algorithm they are signs, which change places as numbers would, and to a reader they are numbers.
+        _ if c.is_numeric() => Way::Left,
         _ => Way::Neither,
     }
 }
@@ -179,6 +181,9 @@ mod tests {
             "שלום 5",
             "مرحبا ٥",
             "a א",
+            "½ א ¾ ב",
+            "① א ②",
+            "א Ⅳ",
             "\u{202e}abc",
             "abc\u{2067}",
             "א\u{202d}",

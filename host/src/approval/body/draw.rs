@@ -3,6 +3,7 @@
 //! What the body is made of stands in marks of ours, `⟦1.⟧`, `⟦row 1, column 2⟧`, `⟦struck out: not⟧`, in brackets that nothing else
 //! is drawn with: in the agent's text they show as numbers. So no text looks like structure, whatever it says.
 
+use super::super::linked::is_of_host;
 use super::direction::{self, Base};
 use super::tree::{Block, Body, Cell, Line, Marks, Run, words};
 use super::{Link, Rendered};
@@ -13,7 +14,13 @@ pub const MARK_OPEN: char = '⟦';
 /// Ends a mark of ours.
 pub const MARK_CLOSE: char = '⟧';
 /// What could be taken for one of them.
-const LIKE_MARKS: [char; 4] = [MARK_OPEN, MARK_CLOSE, '\u{301a}', '\u{301b}'];
+const LIKE_MARKS: [char; 18] = [
+    MARK_OPEN, MARK_CLOSE, '\u{301a}', '\u{301b}', // ⟦⟧ 〚〛
+    '\u{2045}', '\u{2046}', '\u{27ec}', '\u{27ed}', // ⁅⁆ ⟬⟭
+    '\u{298b}', '\u{298c}', '\u{298d}', '\u{298e}', '\u{298f}', '\u{2990}', // ⦋⦌ ⦍⦎ ⦏⦐
+    '\u{2e55}', '\u{2e56}', // with a stroke
+    '\u{3016}', '\u{3017}', // 〖〗
+];
 /// Stands before each order in which a reader can see a line that mixes directions.
 const SEEN: &str = "⟦a reader sees⟧ ";
 /// The same, where readers differ.
@@ -24,7 +31,7 @@ pub fn tree(tree: Body, base: Base) -> Rendered {
     let mut page = Page {
         rendered: Rendered {
             base,
-            links: tree.links.iter().map(|href| Link { text: String::new(), href: href.clone() }).collect(),
+            links: tree.links.iter().map(|href| Link { href: href.to_string(), ..Link::default() }).collect(),
             ..Rendered::default()
         },
         indents: Vec::new(),
@@ -159,10 +166,19 @@ impl Page {
 
     fn line(&mut self, mark: &str, line: &Line) {
         let plain = words(line).replace(HARD_SPACE, " ");
-        for run in line {
-            if let Some(link) = run.link {
-                self.rendered.links[link].text.push_str(&run.text.replace(HARD_SPACE, " "));
+        let (mut at, mut borders) = (0, Vec::new());
+        for runs in line.chunk_by(|one, other| one.link == other.link) {
+            let text = words(runs).replace(HARD_SPACE, " ");
+            let end = at + text.len();
+            if at > 0 {
+                borders.push(at);
             }
+            if let Some(link) = runs.first().and_then(|run| run.link) {
+                let beside = (tail_of_host(&plain[..at]).to_owned(), head_of_host(&plain[end..]).to_owned());
+                self.rendered.links[link] =
+                    Link { text, beside, ..std::mem::take(&mut self.rendered.links[link]) };
+            }
+            at = end;
         }
         let is_mixed = direction::is_mixed(&plain);
         // Our own marks have Latin letters and digits, among which a terminal would turn the others.
@@ -174,6 +190,8 @@ impl Page {
             self.rendered.mixed.push(plain.clone());
         }
         self.line_of("", &drawn, &plain);
+        let begin = self.rendered.text.len() - plain.len();
+        self.rendered.borders.extend(borders.into_iter().map(|at| begin + at));
     }
 
     /// Ends one line: a mark of ours, what is drawn of the agent's, and its words.
@@ -214,6 +232,25 @@ impl Page {
         }
         out
     }
+}
+
+/// How far what stands beside a link may be of one name with it, in characters: no name is longer.
+const BESIDE_CHARS_MAX: usize = 253;
+
+fn is_of_name(c: char) -> bool {
+    c == '@' || is_of_host(c)
+}
+
+/// The end of a text that could begin a host or an address.
+fn tail_of_host(text: &str) -> &str {
+    let tail = text.char_indices().rev().take(BESIDE_CHARS_MAX).take_while(|(_, c)| is_of_name(*c)).last();
+    tail.map_or("", |(at, _)| &text[at..])
+}
+
+/// The beginning of a text that could end a host or an address.
+fn head_of_host(text: &str) -> &str {
+    let head = text.char_indices().take(BESIDE_CHARS_MAX).take_while(|(_, c)| is_of_name(*c)).last();
+    head.map_or("", |(at, c)| &text[..at + c.len_utf8()])
 }
 
 /// A space that does not break a line; it is seen as any other.

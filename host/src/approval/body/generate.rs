@@ -4,23 +4,26 @@
 //! tree from it. Direction is said: what begins with a letter from the right would turn a paragraph round at readers that
 //! guess, and would not at those that do not.
 
+use super::HTML_BYTES_MAX;
 use super::direction;
 use super::tree::{Block, Body, Cell, Line, Marks, Run, words};
+use std::sync::Arc;
 
-/// Writes a body. `parse` makes the same tree of it.
-pub fn generate(body: &Body) -> String {
+/// Writes a body, and nothing where it has more than [`HTML_BYTES_MAX`]. `parse` makes the same tree of it. One link over many lines
+/// is written once for each, so that what is too long is given up where it becomes so.
+pub fn generate(body: &Body) -> Option<String> {
     let mut page = Page { links: &body.links, out: String::new() };
     if body.blocks.is_empty() {
-        return page.out;
+        return Some(page.out);
     }
     page.out.push_str("<div dir=\"ltr\">\n");
     page.blocks(&body.blocks);
     page.out.push_str("</div>\n");
-    page.out
+    (page.out.len() <= HTML_BYTES_MAX).then_some(page.out)
 }
 
 struct Page<'a> {
-    links: &'a [String],
+    links: &'a [Arc<str>],
     out: String,
 }
 
@@ -121,6 +124,9 @@ impl Page<'_> {
     fn line(&mut self, line: &[Run]) {
         let mut open: Option<usize> = None;
         for run in line {
+            if self.out.len() > HTML_BYTES_MAX {
+                return;
+            }
             if open != run.link {
                 self.close(open);
                 if let Some(href) = run.link.and_then(|link| self.links.get(link)) {

@@ -52,21 +52,20 @@ pub fn canonical(kind: BodyKind, body: &str) -> Result<String, Refusal> {
 }
 
 fn generated(tree: &Body) -> Result<String, Refusal> {
-    let html = generate(tree);
-    match html.len() > HTML_BYTES_MAX {
-        true => Err(Refusal::parameter(
-            "body",
-            format!(
-                "is HTML longer than {HTML_BYTES_MAX} bytes once every element in it is written out: send less, or text"
-            ),
-        )),
-        false => Ok(html),
-    }
+    generate(tree).ok_or_else(|| {
+        let wrong = format!(
+            "is HTML longer than {HTML_BYTES_MAX} bytes once every element in it is written out: send less, or text"
+        );
+        Refusal::parameter("body", wrong)
+    })
 }
 
 /// The words of HTML as a reader sees them, also of the beginning of a body; nothing where it has no one drawing.
 pub fn words_of(html: &str) -> Option<String> {
-    parse(html).ok().map(|tree| draw::tree(tree, Base::Left).text)
+    let tree = parse(html).ok()?;
+    // What cannot leave is not drawn either: links of many lines have no bound but this.
+    generated(&tree).ok()?;
+    Some(draw::tree(tree, Base::Left).text)
 }
 
 /// Plain text with its lines ended by `\n` alone, and spaces for its tabs.
@@ -110,6 +109,8 @@ pub struct Rendered {
     pub drawn: String,
     /// Where its links lead, in the order of their numbers.
     pub links: Vec<Link>,
+    /// Where in its text a link begins or ends within a line.
+    pub borders: Vec<usize>,
     /// The lines that mix directions, as they are written.
     pub mixed: Vec<String>,
     /// What leaves, for doors that can draw it; none for text.
@@ -125,9 +126,25 @@ pub struct Link {
     pub text: String,
     /// Where it leads.
     pub href: String,
+    /// What stands right before and right behind it, as far as it could be of one name with it.
+    #[serde(skip)]
+    pub beside: (String, String),
 }
 
 impl Rendered {
+    /// Its words with a space at each border of a link: readers that make links of text do so on either side of one, and not across.
+    pub fn apart(&self) -> String {
+        let mut out = String::with_capacity(self.text.len() + self.borders.len());
+        let mut from = 0;
+        for border in &self.borders {
+            out.push_str(&self.text[from..*border]);
+            out.push(' ');
+            from = *border;
+        }
+        out.push_str(&self.text[from..]);
+        out
+    }
+
     /// The body of a message as its reader sees it. HTML that has no one drawing, which nobody can send any more, is its source.
     pub fn of(action: &Action) -> Rendered {
         // Letters of the first version say nothing of direction.

@@ -10,7 +10,7 @@ use super::tree::{Block, Body, Cell, Line, Marks, Run};
 use super::{HTML_BYTES_MAX, HTML_NESTING_MAX, put};
 use crate::printable::short;
 use crate::refusals::Refusal;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Elements that hold blocks and look like nothing themselves.
 const CONTAINERS: &[&str] =
@@ -74,7 +74,7 @@ fn characters(text: &str) -> Read {
 #[derive(Clone, Default)]
 struct Look {
     marks: Marks,
-    link: Option<Rc<str>>,
+    link: Option<Arc<str>>,
     kept: bool,
     nesting: usize,
 }
@@ -89,24 +89,24 @@ struct Flow {
 
 impl Flow {
     /// Ends the paragraph that is open, if there is anything in it.
-    fn end(&mut self, links: &mut Vec<String>) {
+    fn end(&mut self, links: &mut Vec<Arc<str>>) {
         if let Some(lines) = std::mem::take(&mut self.lines).ended(links) {
             self.blocks.push(Block::Paragraph(lines));
         }
     }
 
-    fn block(&mut self, block: Block, links: &mut Vec<String>) {
+    fn block(&mut self, block: Block, links: &mut Vec<Arc<str>>) {
         self.end(links);
         self.blocks.push(block);
     }
 
-    fn ended(mut self, links: &mut Vec<String>) -> Vec<Block> {
+    fn ended(mut self, links: &mut Vec<Arc<str>>) -> Vec<Block> {
         self.end(links);
         self.blocks
     }
 }
 
-/// Lines as they come. Runs carry their links in full until it is certain that they stay.
+/// Lines as they come. Runs carry their links until it is certain that they stay.
 #[derive(Default)]
 struct Lines {
     done: Vec<Vec<Piece>>,
@@ -119,7 +119,7 @@ struct Lines {
 struct Piece {
     text: String,
     marks: Marks,
-    link: Option<Rc<str>>,
+    link: Option<Arc<str>>,
 }
 
 impl Lines {
@@ -142,8 +142,8 @@ impl Lines {
 
     fn push(&mut self, c: char, look: &Look) {
         // The same element, not one that leads to the same place: two links side by side are two.
-        let same = |one: &Option<Rc<str>>| match (one, &look.link) {
-            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+        let same = |one: &Option<Arc<str>>| match (one, &look.link) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
         };
         if !self.line.last().is_some_and(|last| last.marks == look.marks && same(&last.link)) {
@@ -160,17 +160,17 @@ impl Lines {
     }
 
     /// The lines without empty ones around them, or nothing; links get their numbers.
-    fn ended(mut self, links: &mut Vec<String>) -> Option<Vec<Line>> {
+    fn ended(mut self, links: &mut Vec<Arc<str>>) -> Option<Vec<Line>> {
         self.end_line();
         let first = self.done.iter().position(|line| !line.is_empty())?;
         let last = self.done.iter().rposition(|line| !line.is_empty())?;
         let lines = self.done.drain(first..=last).map(|line| {
-            let mut before: Option<Rc<str>> = None;
+            let mut before: Option<Arc<str>> = None;
             let run = |piece: Piece| {
                 let goes_on =
-                    matches!((&before, &piece.link), (Some(one), Some(other)) if Rc::ptr_eq(one, other));
+                    matches!((&before, &piece.link), (Some(one), Some(other)) if Arc::ptr_eq(one, other));
                 if let (false, Some(href)) = (goes_on, &piece.link) {
-                    links.push(href.to_string());
+                    links.push(href.clone());
                 }
                 before = piece.link;
                 let link = before.is_some().then(|| links.len() - 1);
@@ -184,7 +184,7 @@ impl Lines {
 
 struct Reader<'a> {
     document: &'a Document,
-    links: Vec<String>,
+    links: Vec<Arc<str>>,
 }
 
 type Read<T = ()> = Result<T, Refusal>;
@@ -482,7 +482,7 @@ fn inline(name: &str, attributes: &Attributes, look: &Look) -> Read<Option<Look>
             let href = attributes.iter().find(|(name, _)| name == "href");
             let link = href.map(|(_, href)| link::check(href)).transpose()?;
             return Ok(Some(Look {
-                link: link.map(|link| Rc::from(link.href)).or(look.link.clone()),
+                link: link.map(|link| Arc::from(link.href)).or(look.link.clone()),
                 ..look.clone()
             }));
         }

@@ -3,13 +3,15 @@
 //! It is made by `parse` alone and is canonical: no block is empty, no line of a paragraph begins or ends with a space, two runs
 //! side by side differ in marks or link, and a link stands on one line. So two bodies that are seen alike have one tree.
 
+use std::sync::Arc;
+
 /// A body in HTML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     /// What stands below one another.
     pub blocks: Vec<Block>,
     /// Where its links lead, in the order in which they stand in it; a run names its link by the place in here.
-    pub links: Vec<String>,
+    pub links: Vec<Arc<str>>,
 }
 
 /// What begins on a line of its own.

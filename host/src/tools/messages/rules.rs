@@ -122,8 +122,12 @@ pub fn check(message: Action) -> Result<Action, Refusal> {
         return Err(Refusal::parameter("subject", format!("is longer than {SUBJECT_BYTES_MAX} bytes")));
     }
     // A line break in a header field would start another header field.
-    if message.subject.chars().any(char::is_control) {
-        return Err(Refusal::parameter("subject", "contains control characters"));
+    if let Some(c) = message.subject.chars().find(|c| c.is_control()) {
+        let wrong = format!(
+            "contains the control character U+{:04X}: write a space for it, or leave it out",
+            c as u32
+        );
+        return Err(Refusal::parameter("subject", wrong));
     }
     if message.body.len() > BODY_BYTES_MAX {
         return Err(Refusal::parameter("body", format!("is longer than {BODY_BYTES_MAX} bytes")));

@@ -290,6 +290,7 @@ fn name(flag: Flag) -> &'static str {
         Flag::ExternalRecipient => "Recipient outside",
         Flag::LookAlike => "Looks like another",
         Flag::HiddenRecipients => "Hidden recipients",
+        Flag::NamesAnotherDomain => "Names another domain",
         Flag::Punycode => "Encoded domain",
         Flag::MixedScripts => "Mixed letters",
         Flag::Links => "Links",

@@ -184,10 +184,7 @@ fn menu(viewer: &Viewer, here: Option<Place>) -> Markup {
     }
 }
 
-/// A number of things.
-pub fn count(number: usize, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
-}
+pub use countersign::printable::count;
 
 /// A number of waiting approvals, as far as they are counted.
 pub fn counted(pending: u32) -> String {

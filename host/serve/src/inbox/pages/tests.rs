@@ -191,7 +191,7 @@ fn shown(p: &str, state: State) -> Approval {
         binding: Binding::Exact,
         action: Some(action(p, if html { BodyKind::Html } else { BodyKind::Text })),
         body_text: html.then(|| p.into()),
-        body_links: vec![Link { text: p.into(), href: p.into() }],
+        body_links: vec![Link { text: p.into(), href: p.into(), ..Link::default() }],
         agent_says: words(p),
         flags: [Weight::Matters, Weight::Usual]
             .map(|weight| Notice { flag: Flag::PreviewGap, weight, text: p.into(), values: vec![p.into()] })
