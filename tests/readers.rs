@@ -82,7 +82,10 @@ pub fn read_as_signed(letters: &[Letter]) -> usize {
         std::fs::write(folder.path().join(format!("{number}.eml")), &letter.bytes).unwrap();
     }
     let mut count = 0;
-    for Reader { name, command, folds } in readers() {
+    let readers = readers();
+    let may_skip = std::env::var_os("COUNTERSIGN_TEST_ALL").is_none();
+    assert!(may_skip || !readers.is_empty(), "COUNTERSIGN_TEST_ALL is set, and no reader is here");
+    for Reader { name, command, folds } in readers {
         let done = Command::new(&command[0]).args(&command[1..]).arg(folder.path()).output().unwrap();
         assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
         let answer = String::from_utf8(done.stdout).unwrap();

@@ -394,6 +394,16 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
         ),
         ("ATTACHMENTS_MAX", &[mime::ATTACHMENTS_MAX, mime::ATTACHMENT_NAME_BYTES_MAX].map(|it| it as u64)),
         ("ELEMENTS_DEPTH_MAX", &[reading::html::ELEMENTS_DEPTH_MAX as u64]),
+        (
+            "RULES_MAX",
+            &[reading::html::RULES_MAX, reading::html::SELECTOR_BYTES_MAX, reading::html::CLASSES_MAX]
+                .map(|it| it as u64),
+        ),
+        (
+            "STEPS_PER_BYTE_MAX",
+            &[reading::html::STEPS_PER_BYTE_MAX, reading::html::STEPS_MAX].map(|it| it as u64),
+        ),
+        ("META_BYTES_MAX", &[reading::charset::META_BYTES_MAX as u64]),
         ("DATE_AHEAD_MS_MAX", &[import::DATE_AHEAD_MS_MAX as u64 / 3_600_000]),
     ];
     let page = std::fs::read_to_string(workspace().join("host/ARCHITECTURE.md")).unwrap();

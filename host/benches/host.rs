@@ -247,6 +247,7 @@ fn mails(count: usize, body_bytes: usize) -> Vec<NewMail> {
     (0..count)
         .map(|n| NewMail {
             identity: Digest::of(&n.to_be_bytes()),
+            older_identity: Digest::of(&n.to_be_bytes()),
             is_marked: false,
             mail: mail(n),
             source: n.to_string().into_bytes(),

@@ -16,6 +16,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 pub struct NewMail {
     /// What makes it this message, whatever servers and mail programs have added to it.
     pub identity: Digest,
+    /// The identity that versions before gave it, by which it may be here.
+    pub older_identity: Digest,
     /// Whether where it lies says if somebody has read it.
     pub is_marked: bool,
     /// What agents see of it.
@@ -63,7 +65,7 @@ pub enum Letters {
 
 impl Store {
     /// Adds messages. Of one that is here already nothing changes but whether it is unread, where that is known. One that an older
-    /// Countersign imported, and which has no identity yet, is read anew, and keeps its name.
+    /// Countersign imported, and which has an older identity or none, is read anew, and keeps its name.
     pub async fn add_mail(&self, tenant: &str, user: &str, messages: Vec<NewMail>) -> Result<Vec<Added>> {
         let (tenant, user) = (tenant.to_owned(), user.to_owned());
         self.write(move |db| messages.iter().map(|message| Ok(add(db, &tenant, &user, message)?)).collect())
@@ -195,39 +197,39 @@ impl Store {
 
 /// Adds one message, or finds it.
 fn add(db: &Connection, tenant: &str, user: &str, message: &NewMail) -> rusqlite::Result<Added> {
-    let NewMail { identity, is_marked, mail, source } = message;
+    let NewMail { identity, older_identity, is_marked, mail, source } = message;
     let digest = Digest::of(source).0;
-    let sql = "SELECT seq, identity IS NULL FROM mail \
-               WHERE tenant = ?1 AND user = ?2 AND (identity = ?3 OR identity IS NULL AND digest = ?4) LIMIT 1";
+    // Of several that may be meant, the one that is it for certain.
+    let sql = "SELECT seq, identity IS NOT ?3 FROM mail WHERE tenant = ?1 AND user = ?2 \
+               AND (identity IN (?3, ?4) OR digest = ?5) ORDER BY identity IS ?3 DESC, identity IS NULL LIMIT 1";
     let mut known = db.prepare_cached(sql)?;
-    let known =
-        known.query_row(params![tenant, user, identity.0, digest], |row| Ok((row.get(0)?, row.get(1)?)));
+    let known = known.query_row(params![tenant, user, identity.0, older_identity.0, digest], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
+    });
     let recipients = serde_json::to_string(&mail.to).expect("JSON serializes");
     let sender_lower = mail.from.to_ascii_lowercase();
     match known.optional()? {
-        Some((seq, false)) => {
-            let seq: i64 = seq;
+        Some((seq, is_older)) => {
+            if is_older {
+                let sql = "UPDATE mail SET identity = ?2, sender = ?3, sender_lower = ?4, recipients = ?5, subject = ?6, body = ?7, \
+                           truncated = ?8, timestamp_ms = ?9, extras = ?10 WHERE seq = ?1";
+                db.prepare_cached(sql)?.execute(params![
+                    seq,
+                    identity.0,
+                    mail.from,
+                    sender_lower,
+                    recipients,
+                    mail.subject,
+                    mail.body,
+                    mail.truncated,
+                    mail.timestamp_ms,
+                    mail.extras,
+                ])?;
+            }
             if *is_marked {
                 db.prepare_cached("UPDATE mail SET unread = ?2 WHERE seq = ?1")?
                     .execute(params![seq, mail.unread])?;
             }
-            Ok(Added::Known)
-        }
-        Some((seq, true)) => {
-            let sql = "UPDATE mail SET identity = ?2, sender = ?3, sender_lower = ?4, recipients = ?5, subject = ?6, body = ?7, \
-                       truncated = ?8, timestamp_ms = ?9, extras = ?10 WHERE seq = ?1";
-            db.prepare_cached(sql)?.execute(params![
-                seq,
-                identity.0,
-                mail.from,
-                sender_lower,
-                recipients,
-                mail.subject,
-                mail.body,
-                mail.truncated,
-                mail.timestamp_ms,
-                mail.extras,
-            ])?;
             Ok(Added::Known)
         }
         None => {
@@ -291,7 +293,13 @@ mod tests {
             unread: true,
             extras: None,
         };
-        NewMail { identity: Digest::of(id.as_bytes()), is_marked: false, mail, source: id.into() }
+        NewMail {
+            identity: Digest::of(id.as_bytes()),
+            older_identity: Digest::of(format!("older {id}").as_bytes()),
+            is_marked: false,
+            mail,
+            source: id.into(),
+        }
     }
 
     async fn filled() -> Store {

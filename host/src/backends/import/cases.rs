@@ -115,7 +115,18 @@ const MESSAGES: &[(&str, &[Right])] = &[
     ("h-iso-2022-jp.eml", &[Subject("こんにちは世界、請求書です"), Text("こんにちは世界、請求書です")]),
     ("h-ks_c_5601-1987.eml", &[Subject("안녕하세요 세계"), Text("안녕하세요 세계")]),
     ("h-windows-874.eml", &[Subject("สวัสดีชาวโลก"), Text("สวัสดีชาวโลก")]),
+    ("c-iso2022kr.eml", &[Text("안녕")]),
+    ("c-hz.eml", &[Text("你好")]),
+    ("c-jp2004.eml", &[Text("こんにちは")]),
+    ("c-utf16-mis.eml", &[Text("Hello there, plain text")]),
     // HTML.
+    ("h9-td-th.eml", &[Body("Vendor\tPay\tRefuse\nACME\t\t900\nEvil\t9000\n")]),
+    ("h9-blocks.eml", &[Body("EUR 10\n000\n")]),
+    ("h9-cells-div.eml", &[Body("Price\t40\nTotal\t80\n")]),
+    ("h9-tfoot.eml", &[Body("Price\t40\nTotal\t80\n")]),
+    ("h9-unclosed-a.eml", &[Body("Please click here <https://evil.example/>\n")]),
+    ("h9-sup.eml", &[Body("Pay 10^50 EUR\n")]),
+    ("h-del.eml", &[Has("please do [struck: not] pay")]),
     ("r16-html-cells.eml", &[Words("Price 40 Total 80 Hello World one two Head text")]),
     ("r16b-html-amounts.eml", &[Words("Invoice 100 200 300")]),
     ("r16c-html-no-head-close.eml", &[Body("The body is here.\n")]),
@@ -147,6 +158,7 @@ const MESSAGES: &[(&str, &[Right])] = &[
     ("r13e-hour-25.eml", &[At("2024-06-01T00:00:00Z")]),
     ("r13f-feb-31.eml", &[At("2024-06-01T00:00:00Z")]),
     ("r13i-future.eml", &[At("2024-03-15T14:30:05Z")]),
+    ("fu-5.eml", &[At("2024-03-15T09:00:00Z")]),
     ("r14-two-received.eml", &[At("2024-03-16T09:00:10Z")]),
     ("h-date-full-month.eml", &[At("2024-03-15T14:30:00Z")]),
     // Files.
@@ -210,6 +222,63 @@ async fn every_message_of_a_file_is_found_once() {
             "r31b-patch-in-body.mbox" => assert!(first.contains("From: Bob <bob@example.org>"), "{first}"),
             _ => {}
         }
+    }
+}
+
+#[tokio::test]
+async fn files_of_any_writer_and_of_several_are_parted() {
+    let cases: &[(&str, usize)] = &[
+        ("mb-mixed-styles.mbox", 3),
+        ("mb-mixed2.mbox", 3),
+        // A patch within a message stays there.
+        ("mb-mixed3.mbox", 2),
+        ("mb00.mbox", 2),
+        ("mb04.mbox", 2),
+        ("mb08.mbox", 2),
+        ("mb10.mbox", 2),
+        ("mb16.mbox", 2),
+    ];
+    for (name, count) in cases {
+        let found = case(name).await;
+        assert_eq!((found.imported.read, found.imported.added), (*count, *count), "{name}");
+    }
+    let found = case("mb-uw.mbox").await;
+    assert_eq!(found.imported.not_incoming, 1);
+    assert_eq!(found.imported.added + 1, found.imported.read);
+}
+
+#[tokio::test]
+async fn a_part_of_a_maildir_is_of_the_folder_it_lies_in() {
+    let store = Store::in_memory().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, is_incoming) in [(".Sent", false), ("INBOX.Trash", false), (".Work", true)] {
+        let cur = folder.path().join(name).join("cur");
+        std::fs::create_dir_all(&cur).unwrap();
+        let file = cur.join("1.M1.host:2,S");
+        std::fs::write(&file, format!("From: a@b\nSubject: {name}\n\nx\n")).unwrap();
+        for path in [cur.clone(), file] {
+            let done = import(&store, "main", "me", &path, NOW, |_, _| {}).await.unwrap();
+            assert_eq!(done.not_incoming == 0, is_incoming, "{}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_text_of_mail_is_told_from_what_is_no_mail() {
+    let utf_16: Vec<u8> = "From: a@b\nSubject: x\n\nx\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cases = [
+        (b"\x1f\x8b\x08\0\0\0".to_vec(), "gzip"),
+        (b"PK\x03\x04\0\0".to_vec(), "ZIP"),
+        ([&b"\xff\xfe"[..], &utf_16].concat(), "UTF-16"),
+        (b"hello".to_vec(), "not a message"),
+    ];
+    for (bytes, reason) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.eml");
+        std::fs::write(&path, bytes).unwrap();
+        let failed =
+            import(&Store::in_memory().unwrap(), "main", "me", &path, NOW, |_, _| {}).await.unwrap_err();
+        assert!(format!("{failed:?}").contains(reason), "{failed:?}");
     }
 }
 

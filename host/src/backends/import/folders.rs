@@ -3,17 +3,20 @@
 use crate::backends::reading::{charset, words};
 use crate::clock::Millis;
 
-/// Names of folders and labels whose mail did not come in, or is not meant to be read any more: what was sent, drafts, what was thrown
-/// away, junk, chats. In lower case, in the languages mail programs name them by.
+/// Names of folders and labels of what was sent, in lower case, in the languages mail programs name them by.
 #[rustfmt::skip]
-const NOT_INCOMING: &[&str] = &[
-    // Sent
+const SENT: &[&str] = &[
     "sent", "sent items", "sent mail", "sent messages", "sent-mail", "sent_mail", "sentmail", "sent objects", "gesendet", "gesendete elemente",
     "gesendete objekte", "gesendete nachrichten", "envoyé", "envoyés", "messages envoyés", "éléments envoyés", "objets envoyés", "enviado",
     "enviados", "elementos enviados", "mensajes enviados", "itens enviados", "mensagens enviadas", "e-mails enviados", "inviati", "inviata",
     "posta inviata", "messaggi inviati", "verzonden", "verzonden items", "verzonden berichten", "skickat", "skickade objekt", "sendt", "sendte elementer",
     "sendt post", "lähetetyt", "wysłane", "elementy wysłane", "odeslaná pošta", "odeslané", "elküldött elemek", "gönderilmiş öğeler", "gönderilmiş postalar",
     "отправленные", "надіслані", "送信済み", "送信済みアイテム", "送信済みメール", "已发送", "已发送邮件", "已寄出", "寄件備份", "보낸편지함", "보낸 편지함",
+];
+
+/// The same of what did not come in, or is not meant to be read any more: drafts, what was thrown away, junk, chats.
+#[rustfmt::skip]
+const NOT_INCOMING: &[&str] = &[
     // Not sent yet
     "draft", "drafts", "templates", "outbox", "unsent messages", "unsent", "queue", "scheduled", "entwurf", "entwürfe", "postausgang", "vorlagen",
     "brouillon", "brouillons", "modèles", "borrador", "borradores", "rascunho", "rascunhos", "bozza", "bozze", "concept", "concepten", "utkast",
@@ -34,6 +37,14 @@ const NOT_INCOMING: &[&str] = &[
     "chat", "chats",
 ];
 
+/// Labels of what came in, whatever else it is.
+#[rustfmt::skip]
+const INBOX: &[&str] = &[
+    "inbox", "posteingang", "boîte de réception", "recibidos", "bandeja de entrada", "caixa de entrada", "posta in arrivo", "postvak in", "inkorgen", "inkorg",
+    "indbakke", "innboks", "saapuneet", "odebrane", "doručená pošta", "beérkező levelek", "gelen kutusu", "входящие", "вхідні", "受信トレイ", "收件箱", "收件匣",
+    "받은편지함", "받은 편지함",
+];
+
 /// Labels that say nobody has read a message.
 #[rustfmt::skip]
 const UNREAD: &[&str] = &[
@@ -43,7 +54,8 @@ const UNREAD: &[&str] = &[
 
 /// Whether a folder or a label of this name holds mail that came in.
 fn is_incoming(name: &str) -> bool {
-    !NOT_INCOMING.contains(&&name.trim().to_lowercase()[..])
+    let name = name.trim().to_lowercase();
+    !SENT.contains(&&name[..]) && !NOT_INCOMING.contains(&&name[..])
 }
 
 /// Whether what lies in a folder of this name, as a part of a path, came in: `Sent`, `.INBOX.Sent.2024` of a Maildir++,
@@ -52,10 +64,10 @@ pub fn holds_incoming(part: &str) -> bool {
     let part =
         [".sbd", ".mbox", ".mbx", ".maildir"].iter().find_map(|end| part.strip_suffix(end)).unwrap_or(part);
     let decoded = decoded(part);
-    match decoded.strip_prefix('.') {
-        Some(levels) => levels.split('.').all(is_incoming),
-        None => is_incoming(&decoded),
-    }
+    // Of other folders a dot is part of the name, but where programs copy a server's folders with dots between them.
+    let first = decoded.split('.').next().unwrap_or_default().to_lowercase();
+    let has_levels = matches!(&first[..], "" | "inbox" | "[gmail]" | "[google mail]");
+    if has_levels { decoded.split('.').all(is_incoming) } else { is_incoming(&decoded) }
 }
 
 /// Modified UTF-7 is UTF-7 with `&` for `+` and `,` for `/`, and `&-` for `&`.
@@ -119,8 +131,12 @@ impl Marks {
         let labels = words::decode(value);
         let labels: Vec<_> =
             labels.split(',').map(|label| label.trim().trim_matches('"').to_lowercase()).collect();
+        let came_in = labels.iter().any(|label| INBOX.contains(&&label[..]));
         Marks {
-            is_incoming: labels.iter().all(|label| is_incoming(label)),
+            // Mail to oneself was sent and came in.
+            is_incoming: labels
+                .iter()
+                .all(|label| is_incoming(label) || came_in && SENT.contains(&&label[..])),
             unread: Some(labels.iter().any(|label| UNREAD.contains(&&label[..]))),
         }
     }
@@ -171,6 +187,10 @@ mod tests {
             "Gel&APY-schte Elemente",
             "Éléments envoyés",
             "Unsent Messages",
+            "INBOX.Sent",
+            "INBOX.Trash",
+            "[Gmail].Sent Mail",
+            "[Gmail].Drafts",
         ] {
             assert!(!holds_incoming(name), "{name}");
         }
@@ -185,6 +205,9 @@ mod tests {
             "R&-D",
             "&broken",
             "Inbox.sbd",
+            "INBOX.Work",
+            "[Gmail].All Mail",
+            "sent.to.me",
             "cur",
         ] {
             assert!(holds_incoming(name), "{name}");
@@ -198,7 +221,9 @@ mod tests {
         assert_eq!(Marks::of_labels(b"Inbox,Opened"), marks(true, Some(false)));
         assert_eq!(Marks::of_labels(b"Inbox, Unread,\"Work\""), marks(true, Some(true)));
         assert_eq!(Marks::of_labels(b"=?UTF-8?Q?Entw=C3=BCrfe?="), marks(false, Some(false)));
-        for labels in ["Sent,Opened", "Spam", "Inbox,Trash", "Drafts", "Chat", "Gesendet"] {
+        assert_eq!(Marks::of_labels(b"Inbox,Sent,Unread"), marks(true, Some(true)));
+        for labels in ["Inbox,Sent,Trash", "Sent,Opened", "Spam", "Inbox,Trash", "Drafts", "Chat", "Gesendet"]
+        {
             assert!(!Marks::of_labels(labels.as_bytes()).is_incoming, "{labels}");
         }
         assert_eq!(Marks::of_file("1.M1.host:2,RS"), marks(true, Some(false)));

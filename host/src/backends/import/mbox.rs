@@ -17,6 +17,9 @@ const PIECE_BYTES_MAX: u64 = 64 * 1024;
 /// What `git format-patch` writes in place of a time.
 const GIT_TIME: &str = "Mon Sep 17 00:00:00 2001";
 
+/// The subject of a message that is none.
+const INTERNAL: &str = "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
+
 /// How the writer of a file parts messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
@@ -28,6 +31,10 @@ enum Style {
     Bare,
     /// An address and no date behind it: `From ann@example.org`.
     Undated,
+    /// A date in another form: `From ann@example.org 2024-03-15 14:30:00`.
+    Numbered,
+    /// Something else. Only the first line of a file is read so: the writer of the file has a form of its own.
+    Odd,
 }
 
 /// The line that parts messages, if this is one, whatever comes behind it.
@@ -51,13 +58,41 @@ fn separator(line: &[u8]) -> Option<(Style, Option<Millis>)> {
     match words[..] {
         [] | ["-"] => Some((Style::Bare, None)),
         [_] => Some((Style::Undated, None)),
-        _ => None,
+        [_, seconds]
+            if (9..=11).contains(&seconds.len()) && seconds.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            Some((Style::Numbered, seconds.parse::<Millis>().ok().map(|seconds| seconds * 1000)))
+        }
+        [_, ..] => date::parse(&words[1..].join(" ")).map(|at| (Style::Numbered, Some(at))),
     }
+}
+
+/// Whether a line begins a field that nearly every message has, or that programs which keep mail in mbox files put first.
+fn begins_message(line: &[u8]) -> bool {
+    const NAMES: [&str; 14] = [
+        "from",
+        "to",
+        "date",
+        "subject",
+        "received",
+        "return-path",
+        "message-id",
+        "delivered-to",
+        "mime-version",
+        "content-type",
+        "reply-to",
+        "status",
+        "cc",
+        "sender",
+    ];
+    let Some((name, _)) = header::field(line) else { return false };
+    let name = name.to_ascii_lowercase();
+    NAMES.iter().any(|known| known.as_bytes() == name) || name.starts_with(b"x-")
 }
 
 /// Whether a file that begins so is an mbox; `second` is its second line.
 pub fn is_mbox(first: &[u8], second: &[u8]) -> bool {
-    separator(first).is_some() && begins_header(second)
+    first.starts_with(b"From ") && header::is_separator(first) && begins_header(second)
 }
 
 fn begins_header(line: &[u8]) -> bool {
@@ -81,7 +116,7 @@ pub(super) struct Mbox<R> {
     /// How messages are parted, once the first line has been read, and when the message that is read next was delivered.
     style: Option<Style>,
     delivered_ms: Option<Millis>,
-    /// Whether Content-Length has said the truth about the first message.
+    /// Whether Content-Length has said the truth about every message so far.
     has_lengths: bool,
     /// A line that was read to see what comes.
     ahead: Option<Line>,
@@ -128,21 +163,30 @@ impl<R: BufRead + Seek + Send> Mbox<R> {
         let found = separator(trimmed(&line.bytes));
         let Some(style) = self.style else {
             // Whatever the first line is, the file begins with it.
-            let (style, at) = found.unwrap_or((Style::Undated, None));
+            let (style, at) = found.unwrap_or((Style::Odd, None));
             (self.style, self.delivered_ms) = (Some(style), at);
             return Ok(true);
         };
-        let Some((kind, at)) = found else { return Ok(false) };
-        let fits = match kind {
-            Style::Dated => true,
-            Style::Git | Style::Bare => kind == style,
-            Style::Undated => kind == style && self.after_blank,
+        // A line of the form the file begins with is one of its writer. Files are joined, too, and go on with another writer's.
+        let (fits, may_fit) = match found {
+            Some((Style::Dated, _)) => (true, true),
+            Some((Style::Git, _)) => (style == Style::Git, false),
+            Some((Style::Bare, _)) => (style == Style::Bare, self.after_blank),
+            Some((Style::Numbered, _)) => (style == Style::Numbered, self.after_blank),
+            Some((Style::Undated, _)) => {
+                (style == Style::Undated && self.after_blank, self.after_blank && line.bytes.contains(&b'@'))
+            }
+            Some((Style::Odd, _)) | None => (false, style == Style::Odd && self.after_blank),
         };
-        if !fits {
+        if !fits && !may_fit {
             return Ok(false);
         }
+        let at = found.and_then(|(_, at)| at);
         let next = self.line()?;
-        let begins = next.as_ref().is_some_and(|next| next.starts && begins_header(trimmed(&next.bytes)));
+        let begins = next.as_ref().is_some_and(|next| {
+            let line = trimmed(&next.bytes);
+            next.starts && if fits { begins_header(line) } else { begins_message(line) }
+        });
         self.ahead = next;
         if begins {
             self.delivered_ms = at;
@@ -242,6 +286,15 @@ fn marks(headers: &Headers<'_>) -> Marks {
         // Thrown away on an IMAP server.
         marks.is_incoming &= flags & 0x0020_0000 == 0;
     }
+    if first("X-Mozilla-Keys")
+        .is_some_and(|keys| keys.split_whitespace().any(|key| key.eq_ignore_ascii_case("junk")))
+    {
+        marks.is_incoming = false;
+    }
+    // What servers of the University of Washington keep in a file beside the messages.
+    if first("Subject").is_some_and(|subject| subject == INTERNAL) {
+        marks.is_incoming = false;
+    }
     if let Some(flags) = first("Status") {
         marks = marks.and(Marks { is_incoming: !flags.contains('D'), unread: Some(!flags.contains('R')) });
     }
@@ -309,6 +362,9 @@ mod tests {
             "From ann at example.org  Fri Mar 15 14:30:00 2024\n",
             "From MAILER-DAEMON Fri, 15 Mar 2024 14:30:00 +0000\n",
             "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\n",
+            "From a@b Fri Mar 15 14:30:00 2024 remote from mail.example.org\n",
+            "From a@b Fri Mar 15 14:30:00 CET 2024\n",
+            "From a@b Fri, 15 Mar 24 14:30:00 GMT\n",
         ] {
             assert_eq!(read(&format!("{line}{one}{line}{two}")), [one, two], "{line}");
             assert_eq!(read(&format!("{line}{one}\n{line}{two}\n")), [one, two], "{line}");
@@ -316,6 +372,24 @@ mod tests {
             assert_eq!(read(&crlf(&format!("{line}{one}\n{line}{two}\n"))), [crlf(one), crlf(two)], "{line}");
         }
         assert_eq!(read(&format!("From a@b\n{one}\nFrom c@d\n{two}")), [one, two]);
+        // What only a file that begins so has, behind an empty line; and what files that were joined have.
+        for line in [
+            "From a@b 2024-03-15 14:30:00\n",
+            "From a@b 2024-03-15T14:30:00Z\n",
+            "From a@b 15 Mar 2024 14:30:00 +0000\n",
+            "From a@b Mar 15 14:30:00 2024\n",
+            "From a@b ven. mars 15 14:30:00 2024\n",
+            "From a@b 1710513000\n",
+            "From a@b Fri Mar 32 14:30:00 2024\n",
+            "From a b c\n",
+        ] {
+            assert_eq!(read(&format!("{line}{one}\n{line}{two}\n")), [one, two], "{line}");
+            assert_eq!(read(&format!("{line}{one}\n{DATED}{two}\n")), [one, two], "{line}");
+        }
+        for line in ["From \n", "From -\n", "From c@d\n", "From a@b 2024-03-15 14:30:00\n"] {
+            assert_eq!(read(&format!("{DATED}{one}\n{line}{two}\n")), [one, two], "{line}");
+            assert_eq!(read(&format!("From \n{one}\n{line}{two}\n{DATED}{two}")), [one, two, two], "{line}");
+        }
         assert_eq!(
             read(&format!("{DATED}{one}{DATED}{two}").replace('\n', "\r")),
             [one.replace('\n', "\r"), two.replace('\n', "\r")]
@@ -378,9 +452,11 @@ mod tests {
             while !random.number().is_multiple_of(30) {
                 bytes.extend(pieces[(random.number() % pieces.len() as u64) as usize]);
             }
+            bytes.extend(b"\nthe end");
             let sources = Mbox::new(Cursor::new(&bytes), "m".into(), b'\n', None);
-            let read: usize = sources.map(|source| source.ok().unwrap().bytes.len()).sum();
-            assert!(read < bytes.len());
+            let sources: Vec<_> = sources.map(|source| source.ok().unwrap().bytes).collect();
+            assert!(sources.concat().len() < bytes.len());
+            assert!(sources.last().unwrap().ends_with(b"the end"));
         }
     }
 
@@ -397,6 +473,9 @@ mod tests {
             ("X-Mozilla-Status: 0000\nX-Mozilla-Status2: 00000000", true, Some(true)),
             ("X-Mozilla-Status: 0009", false, Some(false)),
             ("X-Mozilla-Status2: 00200000", false, None),
+            ("X-Mozilla-Keys: $label1 junk", false, None),
+            ("X-Mozilla-Keys: NonJunk", true, None),
+            ("Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA", false, None),
             ("X-Gmail-Labels: Inbox,Unread", true, Some(true)),
             ("X-Gmail-Labels: Inbox,Opened\nX-Gmail-Labels: Spam", true, Some(false)),
         ];

@@ -68,9 +68,7 @@ pub async fn import(
             .hint("give an mbox file, a Maildir, or a folder of messages")
     };
     let (dir, files, unread) = find(path).map_err(unreadable)?;
-    // Whoever imports a folder called Sent gets what they would get from the folder around it.
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let is_incoming = !path.is_dir() || folders::holds_incoming(&name);
+    let is_incoming = is_incoming(path);
     let mut imported = Imported { broken: unread, ..Imported::default() };
     let mut batch = Batch::default();
     for (number, name) in files.iter().enumerate() {
@@ -100,6 +98,17 @@ pub async fn import(
             .into());
     }
     Ok(imported)
+}
+
+/// Whoever imports a folder called Sent gets what they would get from the folder around it, and so does whoever imports a part of a
+/// Maildir of that name.
+fn is_incoming(path: &Path) -> bool {
+    let name =
+        |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_part = |path: &Path| matches!(&name(path)[..], "cur" | "new");
+    let folder = if path.is_dir() { Some(path) } else { path.parent().filter(|folder| is_part(folder)) };
+    let around = folder.filter(|folder| is_part(folder)).and_then(Path::parent);
+    [folder, around].into_iter().flatten().all(|folder| folders::holds_incoming(&name(folder)))
 }
 
 /// Messages that will share a commit.
@@ -320,12 +329,26 @@ fn understand(whose: (&str, &str), source: Source, now: Millis) -> Result<NewMai
     match std::panic::catch_unwind(|| reading::read(&bytes, is_whole)) {
         Ok(Some(letter)) => Ok(NewMail {
             identity: letter.identity,
+            older_identity: letter.older_identity,
             is_marked: marks.unread.is_some(),
             mail: mail(id(whose, letter.identity), letter, marks.unread.unwrap_or(true), arrived, now),
             source: bytes,
         }),
-        Ok(None) => Err(Broken { name, reason: "not a message: no From, Date or Subject".into() }),
+        Ok(None) => Err(Broken { name, reason: no_message(&bytes).into() }),
         Err(_) => Err(Broken { name, reason: "the message cannot be read".into() }),
+    }
+}
+
+/// Why bytes are no message.
+fn no_message(bytes: &[u8]) -> &'static str {
+    let has_zeros = bytes.iter().take(64).filter(|byte| **byte == 0).count() >= 8;
+    match bytes {
+        [0x1f, 0x8b, ..] => "it is compressed by gzip: unpack it, and import what comes of it",
+        [b'P', b'K', 3, 4, ..] => "it is a ZIP archive: unpack it, and import what comes of it",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if has_zeros => {
+            "it is text in UTF-16: save it in UTF-8, and import that"
+        }
+        _ => "not a message: no From, Date or Subject",
     }
 }
 

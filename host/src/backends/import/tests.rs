@@ -258,3 +258,62 @@ async fn what_an_older_countersign_imported_is_known_and_read_anew() {
     let read = place.store.mail("main", "me", None, &Query { limit: 10, ..Default::default() }).unwrap();
     assert_eq!((&read[0].from[..], &read[0].body[..], read.len()), ("a@b", "body 1\n", 1));
 }
+
+/// The same message, as different servers and programs hand it on.
+const ENCODINGS: [&str; 4] = [
+    "Subject: Gr\u{fc}\u{df}e\nDate: Fri, 15 Mar 2024 14:30:00 +0000\nFrom: a@b\nContent-Type: text/plain; charset=utf-8\n\nGr\u{fc}\u{df}e\n",
+    "From: Ann <a@B>\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nDate: Fri, 15 Mar 2024 14:30:00 +0000\nContent-Type: text/plain;\n charset=UTF-8\n\
+     Content-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe\n",
+    "From: a@b\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\nDate: Fri, 15 Mar 2024 15:30:00 +0100 (CET)\nContent-Type: text/plain; charset=utf-8\n\
+     Content-Transfer-Encoding: base64\n\nR3LDvMOfZQo=\n",
+    "From: a@b\r\nSubject: Gr\u{fc}\u{df}e\r\nDate: 15 Mar 2024 14:30:00 GMT\r\nContent-Type: text/plain; charset=utf-8\r\n\
+     Content-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e\r\n",
+];
+
+#[tokio::test]
+async fn a_message_is_the_same_however_it_is_encoded() {
+    let place = Place::new();
+    for (number, text) in ENCODINGS.iter().enumerate() {
+        place.write("1.eml", text);
+        let done = place.import().await;
+        assert_eq!(done.added, usize::from(number == 0), "{text}");
+    }
+    for (from, to) in [("Gr\u{fc}\u{df}e\n", "Gru\u{df}\n"), ("a@b", "c@b"), ("+0000", "-0800")] {
+        place.write("1.eml", &ENCODINGS[0].replace(from, to));
+        assert_eq!(place.import().await.added, 1, "{from}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_imported_under_an_older_identity_is_known() {
+    let place = Place::new();
+    place.write("1.eml", ENCODINGS[0]);
+    place.import().await;
+    let letter = reading::read(ENCODINGS[0].as_bytes(), true).unwrap();
+    let (identity, older) = (letter.identity.0, letter.older_identity.0);
+    place
+        .store
+        .write(move |db| Ok(db.execute("UPDATE mail SET identity = ?1", [&older[..]])?))
+        .await
+        .unwrap();
+    let again = place.import().await;
+    assert_eq!((again.added, again.known), (0, 1));
+    // From then on it is known by the new one.
+    place.write("1.eml", ENCODINGS[1]);
+    let again = place.import().await;
+    assert_eq!((again.added, again.known), (0, 1));
+    // Where a message without any identity has the same bytes, the one that is it for certain counts.
+    place.write("1.eml", ENCODINGS[3]);
+    let digest = Digest::of(ENCODINGS[3].as_bytes()).0;
+    let copy = "INSERT INTO mail (seq, id, tenant, user, digest, sender, sender_lower, recipients, subject, body, truncated, timestamp_ms, unread) \
+                SELECT seq - 1, 'msg_copy', tenant, user, ?1, sender, sender_lower, recipients, subject, 'copy', truncated, timestamp_ms, unread \
+                FROM mail";
+    place.store.write(move |db| Ok(db.execute(copy, [&digest[..]])?)).await.unwrap();
+    let again = place.import().await;
+    assert_eq!((again.added, again.known), (0, 1));
+    let copies = "SELECT count(*) FROM mail WHERE identity IS NULL AND body = 'copy'";
+    let left: i64 =
+        place.store.write(move |db| Ok(db.query_row(copies, [], |row| row.get(0))?)).await.unwrap();
+    assert_eq!(left, 1);
+    assert_ne!(identity, older);
+}

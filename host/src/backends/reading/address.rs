@@ -11,6 +11,8 @@ use crate::address::{is_sender, quoted};
 pub const ENTRIES_MAX: usize = 1_000;
 /// The longest name that is kept, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// RFC 5321, 4.5.3.1.2.
+const DOMAIN_BYTES_MAX: usize = 255;
 
 /// An address, and the name that stands with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,10 @@ struct Draft {
     /// Where the names begin that stand behind the brackets.
     behind: usize,
     comment: Vec<u8>,
+    /// Whether `@` stands outside of angle brackets; whether one is the first within them; whether a colon is within them.
+    has_at: bool,
+    has_route: bool,
+    has_colon: bool,
     /// Whether it has a second pair of brackets, or quotes that do not end.
     is_unclear: bool,
 }
@@ -105,8 +111,14 @@ impl Reader<'_> {
         match byte {
             b'(' => self.comment(),
             b'"' => self.quoted(),
+            // Some write them twice: `<<ann@example.org>>`.
+            b'<' if self.in_angle && self.draft.angle.as_ref().is_some_and(Vec::is_empty) => {}
+            b'>' if self.draft.angle.is_some()
+                && !self.in_angle
+                && self.draft.behind == self.draft.outside.len() => {}
             b'<' if !self.in_angle => {
                 self.draft.is_unclear |= self.draft.angle.is_some();
+                (self.draft.has_route, self.draft.has_colon) = (false, false);
                 self.draft.angle = Some(Vec::new());
                 self.in_angle = true;
             }
@@ -115,12 +127,9 @@ impl Reader<'_> {
                 self.draft.behind = self.draft.outside.len();
             }
             // A route has commas: `<@a,@b:c@d>`.
-            b',' | b';' if !self.in_angle || !self.is_route() => self.finish(),
+            b',' | b';' if !self.in_angle || !self.draft.has_route || self.draft.has_colon => self.finish(),
             // A colon ends the name of a group.
-            b':' if !self.in_angle
-                && self.draft.angle.is_none()
-                && !self.draft.outside.contains(&Token::At) =>
-            {
+            b':' if !self.in_angle && self.draft.angle.is_none() && !self.draft.has_at => {
                 self.draft = Draft::default();
             }
             b'.' => self.push(Token::Dot),
@@ -138,9 +147,17 @@ impl Reader<'_> {
     }
 
     fn push(&mut self, token: Token) {
-        let tokens = match (&mut self.draft.angle, self.in_angle) {
-            (Some(angle), true) => angle,
-            _ => &mut self.draft.outside,
+        let draft = &mut self.draft;
+        let tokens = match (&mut draft.angle, self.in_angle) {
+            (Some(angle), true) => {
+                draft.has_route |= token == Token::At && angle.iter().all(|token| *token == Token::Space);
+                draft.has_colon |= token == Token::Colon;
+                angle
+            }
+            _ => {
+                draft.has_at |= token == Token::At;
+                &mut draft.outside
+            }
         };
         // Two spaces are one, and so are two pieces of an atom.
         match (tokens.last_mut(), token) {
@@ -148,12 +165,6 @@ impl Reader<'_> {
             (Some(Token::Atom(atom)), Token::Atom(more)) => atom.extend(more),
             (_, token) => tokens.push(token),
         }
-    }
-
-    fn is_route(&self) -> bool {
-        let angle = self.draft.angle.as_deref().unwrap_or_default();
-        angle.iter().find(|token| **token != Token::Space) == Some(&Token::At)
-            && !angle.contains(&Token::Colon)
     }
 
     fn comment(&mut self) {
@@ -215,7 +226,7 @@ impl Draft {
             if mentions(&self.outside[self.behind..]) {
                 return Entry::Unclear;
             }
-            return self.named(address(without_route(angle)), &self.outside);
+            return self.named(address(without_scheme(without_route(angle))), &self.outside);
         }
         if !mentions(&self.outside) {
             return Entry::Words;
@@ -268,7 +279,15 @@ fn without_route(angle: &[Token]) -> &[Token] {
     }
 }
 
-/// The address that these tokens are, all of them.
+/// `mailto:` before an address.
+fn without_scheme(angle: &[Token]) -> &[Token] {
+    match angle {
+        [Token::Atom(scheme), Token::Colon, rest @ ..] if scheme.eq_ignore_ascii_case(b"mailto") => rest,
+        _ => angle,
+    }
+}
+
+/// The address that these tokens are, all of them, its domain in lower case and as it is in the DNS.
 fn address(tokens: &[Token]) -> Option<String> {
     let trim = |token: &&Token| **token != Token::Space;
     let start = tokens.iter().position(|token| trim(&token))?;
@@ -288,12 +307,20 @@ fn address(tokens: &[Token]) -> Option<String> {
         }
         is_word = matches!(token, Token::Atom(_) | Token::Quoted(_));
     }
-    // A part in quotes is one that needs them.
     let is_quoted = tokens.iter().any(|token| matches!(token, Token::Quoted(_)));
     let (local, domain) = (String::from_utf8(local).ok()?, String::from_utf8(domain).ok()?);
+    let domain = match domain.is_ascii() || domain.len() > DOMAIN_BYTES_MAX {
+        true => domain.to_ascii_lowercase(),
+        false => idna::domain_to_ascii_strict(&domain).ok()?,
+    };
     let plain = format!("{local}@{domain}");
-    let address =
-        if is_quoted && !is_sender(&plain) { format!("{}@{domain}", quoted(&local)) } else { plain };
+    // Some providers gave out local parts with dots where no address has them: `a..b@`, `a.@`.
+    let has_odd_dots = || is_sender(&format!("{}@{domain}", local.replace('.', "")));
+    // A part in quotes is one that needs them.
+    let address = match is_sender(&plain) {
+        false if is_quoted || has_odd_dots() => format!("{}@{domain}", quoted(&local)),
+        _ => plain,
+    };
     is_sender(&address).then_some(address)
 }
 
@@ -327,6 +354,13 @@ mod tests {
             ("=?utf-8?q?boss=40company.example?= <mallory@evil.example>", "mallory@evil.example"),
             (", ann@example.org,,", "ann@example.org"),
             ("mailto:ann@example.org", "ann@example.org"),
+            ("Ann <mailto:ann@example.org>", "ann@example.org"),
+            ("Ann <<ann@example.org>>", "ann@example.org"),
+            ("Ann <Ann@Example.ORG>", "Ann@example.org"),
+            ("Ann <ann@example.org>, Ann2 <ann@EXAMPLE.org>", "ann@example.org"),
+            ("Jörg <x@bücher.example>", "x@xn--bcher-kva.example"),
+            ("ann.@docomo.example", "\"ann.\"@docomo.example"),
+            ("a..b@docomo.example", "\"a..b\"@docomo.example"),
         ];
         for (value, expected) in cases {
             let found = sender(value.as_bytes()).map(|mailbox| mailbox.address);
@@ -353,7 +387,7 @@ mod tests {
             "<boss>",
             "ann@",
             "@example.org",
-            "a..b@example.org",
+            "..@example.org",
             "ann@example..org",
             "ann@[127.0.0.1]",
             "änn@example.org",
@@ -361,6 +395,9 @@ mod tests {
             "=?utf-8?q?boss?=@company.example",
             "=?utf-8?q?boss@company.example?= mallory@evil.example",
             "boss@company.example\0@evil.example",
+            "<boss@company.example<mallory@evil.example>>",
+            "<<boss@company.example>> mallory@evil.example",
+            "x@\u{200b}.example",
         ] {
             assert_eq!(sender(value.as_bytes()), None, "{value}");
         }

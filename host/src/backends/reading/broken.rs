@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 const COUNT: usize = 500;
 const BYTES_MAX: usize = 64 * 1024;
+/// How much one reason may explain, in hundredths of all that is compared.
+const REASON_PERCENT_MAX: usize = 4;
 
 /// Reads all messages at once, each behind its length, and answers with a line of JSON for each: sender, subject, date in seconds;
 /// null for what Python refuses.
@@ -169,6 +171,14 @@ const REASONS: &[(&str, Holds)] = &[
     ("names without brackets are told from the address behind them", |case| {
         case.what == "from" && case.python.as_str().is_some_and(|python| python.contains(' '))
     }),
+    (
+        "what stands behind a date is passed over, months have names in other languages, and nobody had mail in the year 24",
+        |case| {
+            case.what == "date"
+                && case.ours != ""
+                && (case.python == "" || memchr::memmem::find(case.value, b" 00").is_some())
+        },
+    ),
     ("what is no date is not bent into one", |case| case.what == "date" && case.ours == ""),
 ];
 
@@ -186,6 +196,11 @@ impl Case<'_> {
     }
 
     fn agrees(&self) -> bool {
+        // A domain is the same in any case.
+        let lower = |value: &serde_json::Value| value.as_str().map(crate::address::canonical);
+        if self.what == "from" && lower(&self.ours) == lower(&self.python) {
+            return true;
+        }
         // White space is where lines were folded, and there Python keeps more of it.
         let words = |value: &serde_json::Value| {
             value.as_str().map(|text| text.split_whitespace().collect::<String>())
@@ -200,9 +215,15 @@ fn broken_mail_is_read_as_python_reads_it_or_there_is_a_reason() {
     let mut random = Stream::new([7; 32]);
     let mails: Vec<_> = (0..COUNT).map(|_| broken(&corpus, &mut random)).collect();
     let ours: Vec<_> = mails.iter().map(|mail| read(mail, true)).collect();
-    let Some(python) = by_python(&mails) else { return };
+    let Some(python) = by_python(&mails) else {
+        assert!(
+            std::env::var_os("COUNTERSIGN_TEST_ALL").is_none(),
+            "COUNTERSIGN_TEST_ALL is set, and python3 cannot be asked"
+        );
+        return;
+    };
     assert_eq!(python.len(), COUNT);
-    let (mut agreed, mut unexplained) = (0, Vec::new());
+    let (mut agreed, mut unexplained, mut explained) = (0, Vec::new(), vec![0; REASONS.len()]);
     for ((mail, ours), python) in mails.iter().zip(ours).zip(python) {
         let (headers, start) = Headers::of_message(mail);
         // What is no message has nothing that could differ.
@@ -214,7 +235,9 @@ fn broken_mail_is_read_as_python_reads_it_or_there_is_a_reason() {
             let case = Case { what, block: &mail[..start], value: &value, ours, python };
             if case.agrees() {
                 agreed += 1;
-            } else if !REASONS.iter().any(|(_, holds)| holds(&case)) {
+            } else if let Some(reason) = REASONS.iter().position(|(_, holds)| holds(&case)) {
+                explained[reason] += 1;
+            } else {
                 let (value, block) = (String::from_utf8_lossy(&value), String::from_utf8_lossy(case.block));
                 unexplained
                     .push(format!("{what}: {} here, {} there: {value}\n{block:?}", case.ours, case.python));
@@ -222,7 +245,10 @@ fn broken_mail_is_read_as_python_reads_it_or_there_is_a_reason() {
         }
     }
     assert!(unexplained.is_empty(), "{} of {}:\n{}", unexplained.len(), COUNT * 3, unexplained.join("\n"));
-    // The reasons are for what is rare.
+    // The reasons are for what is rare, and none of them is an excuse for much.
+    for ((reason, _), count) in REASONS.iter().zip(explained) {
+        assert!(count * 100 <= COUNT * 3 * REASON_PERCENT_MAX, "{count} of {}: {reason}", COUNT * 3);
+    }
     assert!(agreed * 100 >= COUNT * 3 * 80, "only {agreed} of {} agree", COUNT * 3);
 }
 

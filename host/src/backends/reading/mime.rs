@@ -6,6 +6,7 @@
 use super::header::{self, Headers};
 use super::transfer::Encoding;
 use super::{calendar, charset, flowed, html, words};
+use crate::digest::Encoder;
 use std::borrow::Cow;
 
 /// How deep parts and messages within messages are entered.
@@ -92,7 +93,8 @@ impl Walk {
             self.found.is_cut = true;
             return None;
         }
-        if kind.is("multipart") || kind.name == "message/rfc822" || kind.name == "message/global" {
+        let is_message = matches!(&kind.name[..], "message/rfc822" | "message/global" | "message/news");
+        if kind.is("multipart") || is_message {
             if depth == PARTS_DEPTH_MAX {
                 self.found.is_cut = true;
                 self.attach(headers, &kind, body);
@@ -110,7 +112,13 @@ impl Walk {
         let disposition = Disposition::of(headers);
         let is_text = matches!(
             &kind.name[..],
-            "text/plain" | "text/html" | "text/calendar" | "text/enriched" | "message/delivery-status"
+            "text/plain"
+                | "text/html"
+                | "text/calendar"
+                | "text/enriched"
+                | "message/delivery-status"
+                | "application/xhtml+xml"
+                | "application/ics"
         );
         let is_attached = !is_text || disposition.is_attachment;
         if is_attached || disposition.name.is_some() || kind.file_name().is_some() {
@@ -130,13 +138,20 @@ impl Walk {
 
     fn text(&self, headers: &Headers<'_>, kind: &ContentType, body: &[u8]) -> (Piece, bool) {
         let (bytes, whole) = encoding(headers).decode(body, PART_BYTES_MAX);
-        let text = charset::decode(kind.parameter("charset").unwrap_or_default(), &bytes);
+        let is_page = matches!(&kind.name[..], "text/html" | "application/xhtml+xml");
+        let named = kind.encoded_parameter("charset").unwrap_or_default();
+        // What is UTF-8 is hardly anything else, whatever a page says of itself.
+        let is_told = !is_page
+            || !charset::is_unspecific(&named)
+            || !bytes.is_ascii() && std::str::from_utf8(&bytes).is_ok();
+        let named = if is_told { named } else { charset::of_page(&bytes).map_or(named, String::into_bytes) };
+        let text = charset::decode(&named, &bytes);
         let (kind, text, all) = match &kind.name[..] {
-            "text/html" | "text/enriched" => {
+            "text/html" | "text/enriched" | "application/xhtml+xml" => {
                 let (text, all) = html::text(&text, self.most);
                 (Kind::Html, text, all)
             }
-            "text/calendar" => (Kind::Calendar, calendar::text(&lines(&text)), true),
+            "text/calendar" | "application/ics" => (Kind::Calendar, calendar::text(&lines(&text)), true),
             _ => {
                 let is = |name: &str, value: &str| {
                     kind.parameter(name).is_some_and(|it| it.eq_ignore_ascii_case(value.as_bytes()))
@@ -162,7 +177,8 @@ impl Walk {
             Encoding::Identity => (Cow::Borrowed(body), true),
             encoding => encoding.decode(body, PART_BYTES_MAX),
         };
-        let boundary = kind.parameter("boundary").map(<[u8]>::trim_ascii_end).filter(|it| !it.is_empty());
+        let boundary = kind.encoded_parameter("boundary");
+        let boundary = boundary.as_deref().map(<[u8]>::trim_ascii_end).filter(|it| !it.is_empty());
         let parts = match boundary.and_then(|boundary| split(&body, boundary)) {
             Some(parts) => parts,
             None => match guessed(&body).and_then(|boundary| split(&body, boundary)) {
@@ -220,6 +236,41 @@ impl Walk {
         let size = self.is_whole.then(|| encoding(headers).size(body));
         self.found.attachments.push(Attachment { name, kind: kind.name.clone(), size });
     }
+}
+
+/// Tells apart what messages hold, however it was encoded on the way: types, names of files and decoded bytes of all parts, without
+/// the ends of lines and what is blank at the end.
+pub(super) fn fingerprint(headers: &Headers<'_>, body: &[u8], encoder: &mut Encoder) {
+    let mut parts = 0;
+    contents_of(headers, body, "text/plain", 0, &mut parts, encoder);
+}
+
+fn contents_of(
+    headers: &Headers<'_>,
+    body: &[u8],
+    assumed: &str,
+    depth: usize,
+    parts: &mut usize,
+    encoder: &mut Encoder,
+) {
+    *parts += 1;
+    let kind = ContentType::of(headers, assumed);
+    let name = Disposition::of(headers).name.or_else(|| kind.file_name()).unwrap_or_default();
+    encoder.text(&kind.name).text(&name).number(depth as u32);
+    let (body, _) = encoding(headers).decode(body, body.len().saturating_add(1));
+    let boundary = kind.encoded_parameter("boundary").filter(|boundary| !boundary.is_empty());
+    let inner = boundary.filter(|_| kind.is("multipart") && depth < PARTS_DEPTH_MAX && *parts < PARTS_MAX);
+    if let Some(inner) = inner.and_then(|boundary| split(&body, boundary.trim_ascii_end())) {
+        let assumed = if kind.name == "multipart/digest" { "message/rfc822" } else { "text/plain" };
+        for part in inner {
+            let (headers, start) = Headers::of_part(part);
+            contents_of(&headers, &part[start..], assumed, depth + 1, parts, encoder);
+        }
+        return;
+    }
+    encoder.bytes(&kind.encoded_parameter("charset").unwrap_or_default().to_ascii_lowercase());
+    let body: Vec<u8> = body.iter().copied().filter(|byte| *byte != b'\r').collect();
+    encoder.bytes(body.trim_ascii_end());
 }
 
 /// The text people read of alternatives: plain text, unless it is blank; behind it what a calendar says.
@@ -336,6 +387,13 @@ impl ContentType {
 
     fn parameter(&self, name: &str) -> Option<&[u8]> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| &value[..])
+    }
+
+    /// A parameter that may be written as names are: RFC 2231.
+    fn encoded_parameter(&self, name: &str) -> Option<Vec<u8>> {
+        self.parameter(name)
+            .map(<[u8]>::to_vec)
+            .or_else(|| named(&self.parameters, name).map(String::into_bytes))
     }
 
     fn file_name(&self) -> Option<String> {

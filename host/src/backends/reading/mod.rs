@@ -12,6 +12,8 @@ mod flowed;
 pub mod header;
 pub mod html;
 pub mod mime;
+mod style;
+mod tables;
 mod transfer;
 pub mod words;
 
@@ -57,8 +59,11 @@ pub struct Letter {
     pub is_cut: bool,
     /// What else there is.
     pub attachments: Vec<Attachment>,
-    /// What makes it this message: its text and what it says of itself, and nothing of what servers and mail programs add.
+    /// What makes it this message: its text and what it says of itself, however that is encoded, and nothing of what servers and mail
+    /// programs add.
     pub identity: Digest,
+    /// The identity that older versions gave it, in which it mattered how it is encoded.
+    pub older_identity: Digest,
 }
 
 /// Reads a message. `is_whole` says whether all of it is there. `None` where it has neither sender nor date nor subject, and so is
@@ -72,9 +77,8 @@ pub fn read(bytes: &[u8], is_whole: bool) -> Option<Letter> {
     let decoded = |name: &str| headers.first(name).map(|value| words::decode(&value));
     let first_id = |name: &str| headers.first(name).and_then(|value| id(&value));
     let (in_reply_to, message_id) = (first_id("In-Reply-To"), first_id("Message-ID"));
-    let received = headers.first("Received").map(|value| String::from_utf8_lossy(&value).into_owned());
     let received =
-        received.as_deref().and_then(|value| value.rsplit_once(';')).and_then(|(_, at)| date::parse(at));
+        headers.first("Received").and_then(|value| date::of_trace(&String::from_utf8_lossy(&value)));
     let contents = mime::contents(&headers, body, is_whole, BODY_BYTES_MAX);
     Some(Letter {
         from: headers.first("From").and_then(|value| address::sender(&value)),
@@ -91,6 +95,7 @@ pub fn read(bytes: &[u8], is_whole: bool) -> Option<Letter> {
         is_cut: contents.is_cut,
         attachments: contents.attachments,
         identity: identity(&headers, body),
+        older_identity: older_identity(&headers, body),
     })
 }
 
@@ -111,8 +116,42 @@ fn id(value: &[u8]) -> Option<String> {
 }
 
 /// Everything of a message that a person or an agent is shown, and nothing else: marks of mail programs (`Status`, `X-Mozilla-Status`)
-/// and traces of servers (`Received`, `Delivered-To`) make no other message of it, nor do the ends of its lines.
+/// and traces of servers (`Received`, `Delivered-To`) make no other message of it, nor do the ends of its lines, encodings that servers
+/// change, the zone a time is written in, and the names people give to addresses. What cannot be read counts as it is.
 fn identity(headers: &Headers<'_>, body: &[u8]) -> Digest {
+    let mut encoder = Encoder::new("countersign/received/v2");
+    for name in ["From", "To", "Cc", "Reply-To"] {
+        let values: Vec<_> = headers.all(name).collect();
+        let read: Vec<_> =
+            values.iter().flat_map(|value| address::list(value)).map(|mailbox| mailbox.address).collect();
+        encoder.number(read.len() as u32);
+        for address in &read {
+            encoder.text(address);
+        }
+        if read.is_empty() {
+            values.iter().for_each(|value| {
+                encoder.bytes(value);
+            });
+        }
+    }
+    let dates: Vec<_> = headers.all("Date").map(|value| words::decode(&value)).collect();
+    encoder.number(dates.len() as u32);
+    for date in dates {
+        let read = date::parse(&date).map(|at| at.to_string());
+        encoder.text(&read.unwrap_or(date));
+    }
+    for name in ["Message-ID", "Subject", "In-Reply-To", "References"] {
+        let values: Vec<_> = headers.all(name).map(|value| words::decode(&value)).collect();
+        encoder.number(values.len() as u32);
+        for value in values {
+            encoder.text(&value.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    mime::fingerprint(headers, body, &mut encoder);
+    Digest::of(&encoder.0)
+}
+
+fn older_identity(headers: &Headers<'_>, body: &[u8]) -> Digest {
     const NAMES: [&str; 12] = [
         "Message-ID",
         "From",

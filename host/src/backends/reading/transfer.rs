@@ -11,17 +11,20 @@ pub enum Encoding {
     Base64,
     /// RFC 2045, 6.7.
     QuotedPrintable,
+    /// What Unix had before: lines between `begin` and `end`.
+    Uuencode,
 }
 
 impl Encoding {
     /// Reads the header.
     pub fn of(header: Option<&[u8]>) -> Encoding {
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-        let name: Vec<u8> =
-            header.unwrap_or_default().iter().copied().take_while(|byte| word(byte)).collect();
+        let name = header.unwrap_or_default().iter().copied().skip_while(|byte| matches!(byte, b'"' | b'\''));
+        let name: Vec<u8> = name.take_while(|byte| word(byte)).collect();
         match &name.to_ascii_lowercase()[..] {
             b"base64" => Encoding::Base64,
             b"quoted-printable" => Encoding::QuotedPrintable,
+            b"x-uuencode" | b"uuencode" | b"x-uue" | b"uue" => Encoding::Uuencode,
             _ => Encoding::Identity,
         }
     }
@@ -36,6 +39,11 @@ impl Encoding {
             }
             Encoding::QuotedPrintable => {
                 let decoded = quoted_printable(bytes, most);
+                let whole = decoded.len() < most;
+                (decoded.into(), whole)
+            }
+            Encoding::Uuencode if begins(bytes).is_some() => {
+                let decoded = uudecoded(bytes, most);
                 let whole = decoded.len() < most;
                 (decoded.into(), whole)
             }
@@ -56,7 +64,8 @@ impl Encoding {
                 }
                 size
             }
-            Encoding::Identity => bytes.len(),
+            Encoding::Uuencode if begins(bytes).is_some() => uudecoded(bytes, usize::MAX).len(),
+            Encoding::Identity | Encoding::Uuencode => bytes.len(),
         }
     }
 }
@@ -98,6 +107,39 @@ pub fn base64(bytes: &[u8], most: usize) -> Vec<u8> {
         if count >= 8 {
             count -= 8;
             decoded.push((bits >> count) as u8);
+        }
+    }
+    decoded
+}
+
+/// Where the lines begin that are encoded.
+fn begins(bytes: &[u8]) -> Option<usize> {
+    let begin = match bytes.starts_with(b"begin ") {
+        true => 0,
+        false => memchr::memmem::find(bytes, b"\nbegin ")? + 1,
+    };
+    Some(begin + memchr::memchr(b'\n', &bytes[begin..])? + 1)
+}
+
+/// Each line begins with how many bytes it comes to.
+fn uudecoded(bytes: &[u8], most: usize) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    for line in bytes[begins(bytes).unwrap_or(bytes.len())..].split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii_end();
+        let Some((length, digits)) = line.split_first().filter(|_| line != b"end" && decoded.len() < most)
+        else {
+            break;
+        };
+        let sextet = |at: usize| u32::from(digits.get(at).map_or(0, |byte| byte.wrapping_sub(b' ') & 63));
+        let length = usize::from(length.wrapping_sub(b' ') & 63);
+        for at in 0..length {
+            let group = at / 3 * 4;
+            let bits =
+                sextet(group) << 18 | sextet(group + 1) << 12 | sextet(group + 2) << 6 | sextet(group + 3);
+            decoded.push((bits >> (16 - at % 3 * 8)) as u8);
+        }
+        if length == 0 {
+            break;
         }
     }
     decoded
@@ -154,6 +196,9 @@ mod tests {
             ("quoted-printable", "a=  \nb=\nc= d=4", "abc= d=4"),
             ("quoted-printable", "end=", "end"),
             ("8bit", "a=3Db", "a=3Db"),
+            ("\"base64\"", "R3LDvMOfZQ==", "Grüße"),
+            ("x-uuencode", "begin 644 a\n#86)C\n\"9&4 \n`\nend\n", "abcde"),
+            ("x-uuencode", "plain", "plain"),
             ("x-unknown", "a=3Db", "a=3Db"),
             ("", "a=3Db", "a=3Db"),
         ];
