@@ -481,7 +481,7 @@ impl Post {
                 assert_eq!(heard, None, "{context}");
                 (End::Declined, 0)
             }
-            Some("sent") => {
+            Some("sent" | "kept") => {
                 // The agent heard of the first attempt.
                 assert!(resent || heard == Some((None, None)), "{context}");
                 assert_eq!(copies.len(), 1, "{context}");

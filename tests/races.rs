@@ -121,7 +121,8 @@ fn fates(entries: &[audit::Entry]) -> BTreeMap<String, Fate> {
             (State::Used, "deliver") if fate.delivered.is_none() => {
                 // Where it is uncertain a person has it offered again, and nobody else.
                 fate.uncertain = body["state"] == "uncertain";
-                fate.delivered = (body["state"] == "sent").then(|| digest("bytes"));
+                let is_out = matches!(body["state"].as_str(), Some("sent" | "kept"));
+                fate.delivered = is_out.then(|| digest("bytes"));
                 assert!(fate.uncertain || fate.delivered.is_some(), "{body}");
                 State::Used
             }
