@@ -87,7 +87,7 @@ impl Demo {
                 _ if is_asked => {
                     // Whoever leaves at the question finds everything here.
                     folder.keep = true;
-                    approval::question(&shown, &program)?
+                    approval::question(&shown, &program, "y = sign, n = decline")?
                 }
                 _ => None,
             };

@@ -1,6 +1,7 @@
 //! `countersign mailbox`: import mail, list it, list what has left.
 
 use super::output::{self, Exit};
+use super::screen::Screen;
 use super::{Session, draw};
 use clap::Subcommand;
 use countersign::approval::names::{short_list, short_name};
@@ -97,7 +98,7 @@ impl Mailbox {
                     })?),
                 };
                 let list = door.mail(&Query { from, after_ms, before, limit }).await?;
-                say_next(list.next.as_deref());
+                super::say_next(list.next.as_deref());
                 session.answer(&list, |list| {
                     let row = |m: &output::Message| {
                         let unread = if m.unread { "*" } else { " " };
@@ -111,23 +112,18 @@ impl Mailbox {
                         vec![unread.into(), m.timestamp.clone(), from, files, short(&m.subject, 60)]
                     };
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&[" ", "TIME", "FROM", "FILES", "SUBJECT"], &rows)
+                    draw::table(&[" ", "TIME", "FROM", "FILES", "SUBJECT"], &rows, Screen::here().columns())
                 })?;
             }
             Mailbox::Sent { limit, before } => {
                 let list = session.door().await?.sent(before.as_deref(), limit).await?;
-                say_next(list.next.as_deref());
+                super::say_next(list.next.as_deref());
                 session.answer(&list, |list| {
                     let row = |m: &output::SentMessage| {
-                        vec![
-                            m.timestamp.clone(),
-                            short_list(&m.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
-                            short(&m.subject, 40),
-                            m.file.clone(),
-                        ]
+                        vec![m.timestamp.clone(), recipients(m), short(&m.subject, 40), m.file.clone()]
                     };
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&["TIME", "TO", "SUBJECT", "FILE"], &rows)
+                    draw::table(&["TIME", "TO", "SUBJECT", "FILE"], &rows, Screen::here().columns())
                 })?;
             }
         }
@@ -135,9 +131,11 @@ impl Mailbox {
     }
 }
 
-/// Says how a list goes on.
-fn say_next(next: Option<&str>) {
-    if let Some(next) = next {
-        super::say(&format!("There are more: --before {next}"));
-    }
+/// Who a message went to. Those the others do not see come first.
+fn recipients(message: &output::SentMessage) -> String {
+    let named = |field: &'static str, list: &[String]| {
+        list.iter().map(|address| format!("{field}{address}")).collect::<Vec<_>>()
+    };
+    let all = [named("Bcc ", &message.bcc), named("Cc ", &message.cc), named("", &message.to)].concat();
+    short_list(&all.iter().map(String::as_str).collect::<Vec<_>>(), 40)
 }

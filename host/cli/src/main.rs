@@ -38,6 +38,7 @@ use countersign::host::{Host, LIST_MAX, Options};
 use countersign::people::{Owner, TENANT};
 use countersign::printable::{ascii, line, printable, shell};
 use countersign::refusals::{Code, Error, Problem, Result};
+use countersign::store::Page;
 use door::{Door, Here};
 use draw::{Look, Words};
 use etcetera::BaseStrategy as _;
@@ -470,10 +471,27 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Says so where a list ends because it is as long as a list may be.
-fn say_if_cut(rows: usize) {
-    if rows >= LIST_MAX as usize {
-        say(&format!("Only the latest {LIST_MAX} are listed."));
+/// Which part of a list is asked for.
+#[derive(Args)]
+struct Part {
+    /// How many at most
+    #[arg(long, default_value_t = LIST_MAX, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
+    limit: u32,
+    /// Only those behind the one of this id, as the list before ends with one
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+}
+
+impl Part {
+    fn page(&self) -> Page<'_> {
+        Page { before: self.before.as_deref(), limit: self.limit }
+    }
+}
+
+/// Says how a list goes on.
+fn say_next(next: Option<&str>) {
+    if let Some(next) = next {
+        say(&format!("There are more: --before {}", line(next)));
     }
 }
 

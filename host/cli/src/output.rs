@@ -42,6 +42,19 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// How a command ends that had these messages offered: as its worst, one that is not sent or uncertain before one on its way.
+    pub fn of_messages(messages: &[OutboxMessage]) -> Exit {
+        use countersign::approval::outbox::State::{Armed, Attempting, NotSent, Queued, Uncertain};
+        let is_any = |states: &[_]| messages.iter().any(|message| states.contains(&message.state));
+        match (is_any(&[NotSent, Uncertain]), is_any(&[Armed, Queued, Attempting])) {
+            (true, _) => Exit::ErrorCard,
+            (_, true) => Exit::Waiting,
+            _ => Exit::Done,
+        }
+    }
+}
+
 /// `replay`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,7 @@
 //! `countersign person`: who may sign in at the server of a folder, and what for.
 
 use super::output::{Exit, PersonShown};
+use super::screen::Screen;
 use super::{Session, draw};
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -42,7 +43,7 @@ impl Person {
         match self {
             Person::List => session.answer(&door.people().await?, |list| {
                 let rows: Vec<_> = list.people.iter().map(row).collect();
-                draw::table(&["NAME", "ROLES", "STATE", "ADDED", "BY"], &rows)
+                draw::table(&["NAME", "ROLES", "STATE", "ADDED", "BY"], &rows, Screen::here().columns())
             })?,
             Person::Invite { name, roles } => session.answer(&door.invite(&name, roles).await?, |it| {
                 let (name, link, expires) = (line(&it.name), line(&it.link), line(&it.expires));

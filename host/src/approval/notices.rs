@@ -256,18 +256,6 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Recipients as a short list names them: those first that `notices` say are new or odd.
-pub fn odd_first<'a>(recipients: impl IntoIterator<Item = &'a str>, notices: &[Notice]) -> Vec<&'a str> {
-    let first = notices.iter().find(|notice| notice.flag == Flag::FirstTimeRecipient);
-    let place = |address: &str| {
-        let value = end_of(address, VALUE_CHARS_MAX);
-        first.and_then(|notice| notice.values.iter().position(|named| *named == value)).unwrap_or(LISTED_MAX)
-    };
-    let mut all: Vec<_> = recipients.into_iter().collect();
-    all.sort_by_key(|address| place(address));
-    all
-}
-
 /// What a person made of the agent's message.
 fn edits(found: &mut Vec<Notice>, asked: &Action, edited: &Action) {
     let fields = asked.differs(edited);
@@ -769,8 +757,6 @@ mod tests {
         let to = ["a@company.com", "b@other.org", "boss@cornpany.com"].map(str::to_owned).to_vec();
         let body = "See https://docs.company.com, bank.org and https://company.com.evil.example/login".into();
         let found = notices(&asked(Action { to, body, ..plain() }, json!({})), &eyes);
-        let recipients = ["a@company.com", "b@other.org", "boss@cornpany.com"];
-        assert_eq!(odd_first(recipients, &found), ["boss@cornpany.com", "b@other.org", "a@company.com"]);
         let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
         assert_eq!(
             texts,
