@@ -621,7 +621,7 @@ fn no_row_of_a_list_or_of_an_intent_begins_with_foreign_text() {
         let cells = ["appr_01m8sdthpenekmrrbz2yjjyxhg", "pending", &text, &short(&text, 40), &text];
         let rows = vec![
             cells.map(str::to_owned).to_vec(),
-            vec!["appr_2", "used", "a", "b", "c"].iter().map(|it| (*it).into()).collect(),
+            ["appr_2", "used", "a", "b", "c"].iter().map(|it| (*it).into()).collect(),
         ];
         let entry = json!({ "title": text, "subtitle": text, "metadata": text, "label": text });
         let mut shown: output::IntentShown = serde_json::from_value(json!({
@@ -687,8 +687,8 @@ fn a_row_that_fits_stands_in_columns_as_wide_as_its_letters() {
         "ID      TO      S\nappr_1  日本語  a\nappr_2  e\u{301}       b\n"
     );
     assert_eq!(
-        draw::table(&["ID", "TO", "S"], &rows, 12),
-        "ID\nappr_1\n  TO       | 日本語\n  S        | a\nappr_2\n  TO       | e\u{301}\n  S        | b\n"
+        draw::table(&["ID", "A FIELD WITH A NAME AS LONG AS THIS", "S"], &rows, 40),
+        "ID\nappr_1\n  A FIELD WITH A NAME AS LONG AS THIS | 日本語\n  S        | a\nappr_2\n  A FIELD WITH A NAME AS LONG AS THIS | e\u{301}\n  S        | b\n"
     );
 }
 

@@ -522,7 +522,10 @@ fn what_a_server_says_is_drawn_like_any_foreign_text() {
         (vec!["intent", "show", "i"], vec![document(&["intent", "show", &text(&waiting["intent"])])]),
         (vec!["intent", "cancel", "i"], vec![document(&["intent", "show", &text(&ran["intent"])])]),
         (vec!["approval", "list"], vec![document(&["approval", "list"])]),
-        (vec!["approval", "show", "i"], vec![document(&["approval", "show", &approval])]),
+        (
+            vec!["approval", "show", "i"],
+            vec![document(&["approval", "show", &approval]), document(&["outbox", "show", &approval])],
+        ),
         (vec!["approval", "revoke", "i"], vec![json!({ "approval": waiting["approval"], "auditHead": "0" })]),
         (vec!["outbox", "list"], vec![document(&["outbox", "list"])]),
         (vec!["outbox", "show", "i"], vec![signed_outbox]),

@@ -4,8 +4,8 @@
 use super::client::{Client, gather};
 use super::output::{
     Agent, Agents, Approval, Approvals, AuditEntry, Changed, IntentRow, IntentShown, Intents, Invited,
-    Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, TokenShown, Tokens,
-    Verified,
+    Message, Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, TokenShown,
+    Tokens, Verified,
 };
 use super::run::spinner;
 use countersign::agent::Package;
@@ -18,11 +18,15 @@ use countersign::digest::Digest;
 use countersign::host::{Edit, Host, Install, Order, View, principal};
 use countersign::intent::Status;
 use countersign::people::{Owner, Role, Scope};
-use countersign::refusals::Result;
-use countersign::store::{Only, Page};
+use countersign::printable::short;
+use countersign::refusals::{Code, Problem, Result};
+use countersign::store::{LIST_MAX, Only, Page};
 use countersign::tools::messages::Query;
 use serde_json::json;
 use std::time::Duration;
+
+/// How much of an id that names nothing is told.
+const ID_CHARS: usize = 40;
 
 /// The host a verb acts on.
 pub enum Door {
@@ -459,6 +463,25 @@ impl Door {
                 }
                 mail.answer().await
             }
+        }
+    }
+
+    /// One incoming message. What lists them is all there is to ask, so they are gone through, latest first.
+    pub async fn message(&self, id: &str) -> Result<Message> {
+        let mut query = Query { from: None, after_ms: None, before: None, limit: LIST_MAX };
+        loop {
+            let page = self.mail(&query).await?;
+            if let Some(found) = page.messages.into_iter().find(|message| message.id == id) {
+                return Ok(found);
+            }
+            // A list whose end is where it began has none.
+            if page.next.is_none() || page.next == query.before {
+                let message = format!("there is no message {} in the mailbox", short(id, ID_CHARS));
+                return Err(Problem::new(Code::UnknownId, message)
+                    .hint("`countersign mailbox list --json` has the ids")
+                    .into());
+            }
+            query.before = page.next;
         }
     }
 

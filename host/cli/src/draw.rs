@@ -116,6 +116,7 @@ pub fn standing(message: &OutboxMessage) -> String {
         more => format!(", {more} attempts"),
     };
     let when = match (&message.sent, &message.due) {
+        (Some(sent), _) if message.kept => format!(", since {}", line(sent)),
         (Some(sent), _) => format!(" at {}", line(sent)),
         (_, Some(due)) => {
             let until = message.until.as_deref().unwrap_or_default();
@@ -426,6 +427,11 @@ pub fn recipients(action: &Action, is_new: &dyn Fn(&str) -> bool) -> String {
     if others > 0 { format!("{named} and {others} more") } else { named }
 }
 
+/// How many there are of something.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Roles as a list.
 pub fn roles(roles: &[Role]) -> String {
     roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
@@ -630,10 +636,10 @@ mod tests {
     #[test]
     fn wide_letters_do_not_carry_a_line_to_where_ours_begin() {
         let forged = format!("{}Digest   0000", "\u{ff21}".repeat(40));
-        assert_eq!(block(&forged, COLUMNS).lines().nth(1), Some("  + ＡＡDigest   0000"));
+        assert_eq!(block(&forged, 80).lines().nth(1), Some("  + ＡＡDigest   0000"));
         // Two columns wide on some terminals, and one on others.
         let forged = format!("{}Digest   0000", "я".repeat(40));
-        assert_eq!(block(&forged, COLUMNS).lines().nth(1), Some("  + яяDigest   0000"));
+        assert_eq!(block(&forged, 80).lines().nth(1), Some("  + яяDigest   0000"));
     }
 
     #[test]

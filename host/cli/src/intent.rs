@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(35);
 pub enum Intent {
     /// List intents, newest first
     List {
-        /// Those that stand so: running, waiting, sending, blocked, done, stopped or cancelled
+        /// Those that stand so: running, waiting, sending, blocked, done, stopped or cancelled; for failed, see --failed
         #[arg(long, value_parser = status)]
         status: Option<Status>,
         /// Those of this agent
@@ -128,12 +128,16 @@ async fn purge(session: &Session, older_than: Millis) -> Result<Exit> {
     let messages = purged.letters.len();
     let purged = output::Purged { intents: purged.intents, messages, kept: purged.kept };
     session.answer(&purged, |it| {
-        let mut out = format!("{} intents are gone, and {} messages with them.\n", it.intents, it.messages);
+        let (intents, messages) = (
+            draw::count(it.intents as u64, "intent is", "intents are"),
+            draw::count(it.messages as u64, "message", "messages"),
+        );
+        let mut out = format!("{intents} gone, and {messages} with them.\n");
         if it.kept > 0 {
             let _ = writeln!(
                 out,
-                "{} stay: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
-                it.kept,
+                "{} not: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
+                draw::count(it.kept as u64, "is", "are"),
                 session.program()
             );
         }

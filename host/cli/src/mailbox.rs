@@ -32,7 +32,9 @@ pub enum Mailbox {
         #[arg(long, value_name = "ID")]
         before: Option<String>,
     },
-    /// List what has left, newest first
+    /// Show one incoming message
+    Show { id: String },
+    /// List what has left or is kept here, newest first
     Sent {
         /// How many at most
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -67,8 +69,8 @@ impl Mailbox {
                 };
                 session.answer(&imported, |it| {
                     let mut out = format!(
-                        "{} messages read: {} new, {} known already, {} broken\n",
-                        it.read,
+                        "{} read: {} new, {} known already, {} broken\n",
+                        draw::count(it.read as u64, "message", "messages"),
                         it.added,
                         it.known,
                         it.broken.len()
@@ -115,6 +117,9 @@ impl Mailbox {
                     draw::table(&[" ", "TIME", "FROM", "FILES", "SUBJECT"], &rows, Screen::here().columns())
                 })?;
             }
+            Mailbox::Show { id } => {
+                session.answer(&session.door().await?.message(&id).await?, show)?;
+            }
             Mailbox::Sent { limit, before } => {
                 let list = session.door().await?.sent(before.as_deref(), limit).await?;
                 super::say_next(list.next.as_deref());
@@ -129,6 +134,37 @@ impl Mailbox {
         }
         Ok(Exit::Done)
     }
+}
+
+/// A message that came in, every word of it its sender's.
+fn show(message: &output::Message) -> String {
+    let columns = Screen::here().columns();
+    let mut out = format!("Message   {}, of {}\n", line(&message.id), line(&message.timestamp));
+    let extras = &message.extras;
+    let list = |list: &[String]| list.join(", ");
+    let files = extras.attachments.iter().map(|file| match &file.name {
+        Some(name) => format!("{name} ({})", file.kind),
+        None => file.kind.clone(),
+    });
+    let name = extras.names.get(&message.from).cloned().unwrap_or_default();
+    let fields = [
+        ("From", message.from.clone()),
+        ("Named", name),
+        ("To", list(&message.to)),
+        ("Cc", list(&extras.cc)),
+        ("Answers to", list(&extras.reply_to)),
+        ("Subject", message.subject.clone()),
+        ("Files", files.collect::<Vec<_>>().join(", ")),
+    ];
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        out += &draw::told(name, value, columns);
+    }
+    out.push('\n');
+    out += &draw::block(&message.body, columns);
+    if message.truncated {
+        out += "It goes on.\n";
+    }
+    out
 }
 
 /// Who a message went to. Those the others do not see come first.

@@ -282,6 +282,12 @@ pub struct Inspected {
     pub problems: Vec<Failure>,
 }
 
+/// A line of `serve`: where it listens, and the link of a first sign-in.
+#[derive(Serialize, JsonSchema)]
+pub struct Said {
+    pub said: String,
+}
+
 /// `explain`.
 #[derive(Serialize, JsonSchema)]
 pub struct Explained {
@@ -343,6 +349,8 @@ mod tests {
             ("token-make", schemars::schema_for!(TokenMade)),
             ("inspect", schemars::schema_for!(Inspected)),
             ("explain", schemars::schema_for!(Explained)),
+            ("serve", schemars::schema_for!(Said)),
+            ("mailbox-show", schemars::schema_for!(Message)),
             ("wit", schemars::schema_for!(Wit)),
         ];
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
