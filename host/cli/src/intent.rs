@@ -168,7 +168,7 @@ pub async fn stay(door: &Door, mut ran: Ran) -> Result<Ran> {
 }
 
 /// How many messages of a run are told of behind it, the latest.
-const MESSAGES_TOLD_MAX: usize = 3;
+const MESSAGES_TOLD: usize = 3;
 
 /// What is told behind how a run stands.
 #[derive(Clone, Copy)]
@@ -200,7 +200,7 @@ pub async fn finish(session: &Session, door: &Door, ran: &Ran, tell: Tell<'_>) -
         (Tell::Message(id), _) => vec![id],
         (_, Some(intent)) if tells || is_open(ran.failed) || ran.status == Status::Sending => {
             let used = intent.approvals.iter().rev().filter(|approval| approval.used);
-            used.map(|approval| approval.id.as_str()).take(MESSAGES_TOLD_MAX).collect()
+            used.map(|approval| approval.id.as_str()).take(MESSAGES_TOLD).collect()
         }
         _ => vec![],
     };
