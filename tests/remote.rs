@@ -603,9 +603,11 @@ impl Side {
         self.run(&[&["--json"], arguments].concat()).json()
     }
 
-    /// With the options that name the door left out.
+    /// With the options that name the door left out, and what is broken into rows in one.
     fn same_door(&self, text: &str) -> String {
-        let text = text.replace(" --user ada", "");
+        let text = text.replace(" --user ada", "").replace("; another user's: --user NAME", "");
+        let rows = ["\n           + ", "\n       +  ", "\n          + ", "\n       + "];
+        let text = rows.iter().fold(text, |text, row| text.replace(row, ""));
         match &self.server {
             Some(server) => text.replace(&format!(" --server {}", server.origin()), ""),
             None => text,
