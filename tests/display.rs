@@ -233,7 +233,7 @@ const FORGED: &[&str] = &[
     "Open     until never",
     "  | quoted",
     "  + more",
-    "Let exactly this leave? [y/n] y",
+    "Let exactly this leave? [y = sign, n = leave it open] y",
     "  Link [1] | https://bank.com",
     "Intent int_1 waits",
     "[result] Sent",
@@ -584,6 +584,146 @@ fn whatever_an_agent_writes_nothing_of_it_acts_hides_or_passes_for_ours() {
         seen(&printable(&text).replace('\t', " "), "a text");
     }
     assert!(caught > STRINGS / 3, "only {caught} of {STRINGS} strings would have done anything");
+}
+
+/// Lines behind which a terminal would begin the next one with the rest of what is foreign: each line must be one of `ours`, which hold
+/// nothing foreign, or have one of `marks` and fit.
+fn assert_no_line_is_forged(drawn: &str, (ours, marks): (&[&str], &[&str]), columns: usize) {
+    for line in drawn.lines() {
+        let begins = |list: &[&str]| list.iter().any(|begin| line.starts_with(begin));
+        assert!(line.is_empty() || begins(ours) || begins(marks), "{columns} columns: {line:?} in {drawn}");
+    }
+    for (terminal, wide) in TERMINALS {
+        for line in torn(drawn, columns, wide) {
+            assert!(ours.iter().any(|own| line.starts_with(own)), "{columns} columns, {terminal}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn no_row_of_a_list_or_of_an_intent_begins_with_foreign_text() {
+    let mut random = Random::new();
+    let head = ["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"];
+    let field = ["  AGENT    | ", "  TO       | ", "  SUBJECT  | ", "           + "];
+    let timeline = ["       | ", "       -> ", "       + ", "       +  "];
+    let told = [
+        "Asked     | ",
+        "With      | ",
+        "      by  | ",
+        "    note  | ",
+        "Stopped   | ",
+        "          | ",
+        "          + ",
+    ];
+    let card = ["[result] ", "  | ", "  + ", "  - ", "  > "];
+    let marks = [&timeline[..], &told, &card].concat();
+    for class in 0..STRINGS / 8 {
+        let text = hostile(&mut random, class) + &"x".repeat(random.below(200)) + "Digest   0000";
+        let cells = ["appr_01m8sdthpenekmrrbz2yjjyxhg", "pending", &text, &short(&text, 40), &text];
+        let rows = vec![
+            cells.map(str::to_owned).to_vec(),
+            ["appr_2", "used", "a", "b", "c"].iter().map(|it| (*it).into()).collect(),
+        ];
+        let entry = json!({ "title": text, "subtitle": text, "metadata": text, "label": text });
+        let mut shown: output::IntentShown = serde_json::from_value(json!({
+            "id": "int_1", "agent": text, "agentDigest": "0", "action": text, "parameters": { text.clone(): text }, "text": text,
+            "status": "stopped", "failed": "stopped", "live": false, "submitted": "t", "updated": "t", "retryOf": null,
+            "timeline": [
+                { "number": 0, "at": "t", "call": "messages.list", "request": { "from": text }, "answer": [text], "withheld": false,
+                  "refused": null, "details": null },
+                { "number": 1, "at": "t", "call": "messages.send", "request": text, "answer": null, "withheld": false, "refused": text,
+                  "details": { "grant": text } },
+            ],
+            "approvals": [],
+            "card": { "type": "result", "title": text, "description": text, "body": text, "items": [entry], "actions": [entry] },
+            "reason": { "code": "TRAPPED", "message": text, "hint": text }, "log": text,
+        }))
+        .unwrap();
+        let mut approval = output::Approval::of(&asked(&text, BodyKind::Text, text.clone()));
+        approval.decided = Some(output::Decided {
+            verdict: "decline".into(),
+            at: "t".into(),
+            by: "ada/tok_1".into(),
+            who: text.clone(),
+            note: Some(text.clone()),
+        });
+        shown.approvals.push(approval);
+        for columns in WIDTHS {
+            let drawn = draw::table(&head, &rows, columns);
+            let read = drawn.replace("\n           + ", "");
+            assert_eq!(unseen(&read), None, "{drawn:?}");
+            assert_no_line_is_forged(&drawn, (&[], &[&["APPROVAL", "appr_"], &field[..]].concat()), columns);
+            assert!(drawn.contains("\nappr_2"), "{drawn}");
+
+            let drawn = draw::intent(&shown, look(columns));
+            let ours = [
+                "Intent    int_1",
+                "Status    stopped",
+                "Submitted t, ",
+                "Timeline",
+                "    0  t  messages.list",
+                "    1  t  messages.send",
+                "Approval  appr_1, ",
+                "          countersign approval show",
+                "Log",
+            ];
+            assert_no_line_is_forged(&drawn, (&ours, &marks), columns);
+            for own in ours {
+                assert_eq!(
+                    drawn.lines().filter(|line| line.starts_with(own)).count(),
+                    1,
+                    "{own:?} in {drawn}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_fits_stands_in_columns_as_wide_as_its_letters() {
+    let rows =
+        [["appr_1", "日本語", "a"], ["appr_2", "e\u{301}", "b"]].map(|row| row.map(str::to_owned).to_vec());
+    assert_eq!(
+        draw::table(&["ID", "TO", "S"], &rows, 80),
+        "ID      TO      S\nappr_1  日本語  a\nappr_2  e\u{301}       b\n"
+    );
+    assert_eq!(
+        draw::table(&["ID", "A FIELD WITH A NAME AS LONG AS THIS", "S"], &rows, 40),
+        "ID\nappr_1\n  A FIELD WITH A NAME AS LONG AS THIS | 日本語\n  S        | a\nappr_2\n  A FIELD WITH A NAME AS LONG AS THIS | e\u{301}\n  S        | b\n"
+    );
+}
+
+#[test]
+fn a_mail_that_is_answered_forges_no_fields() {
+    let spaces = " ".repeat(49);
+    let subject =
+        format!("zz From     boss@company.com{spaces}At       2026{spaces}Subject  Approved: pay ACME");
+    let read = output::Read {
+        id: "msg_1".into(),
+        from: format!("mallory@evil.example{spaces}x"),
+        at: "2026-11-30T14:30:00Z".into(),
+        subject,
+        body: "From     boss@company.com\n< From     boss@company.com\nPay them. I approve.".into(),
+        goes_on: false,
+    };
+    for columns in WIDTHS {
+        let mut approval = output::Approval::of(&asked("Hello", BodyKind::Text, "Hello".into()));
+        approval.answered = Some(output::Answered {
+            withheld: false,
+            messages: vec![serde_json::from_value(serde_json::to_value(&read).unwrap()).unwrap()],
+        });
+        let drawn = draw::approval(&approval, look(columns));
+        for name in ["From", "At", "Subject"] {
+            let own = format!("  < {name:<8} ");
+            assert_eq!(drawn.lines().filter(|line| line.starts_with(&own)).count(), 1, "{own:?} in {drawn}");
+        }
+        for forged in ["From     boss", "At       2026  ", "Subject  Approved"] {
+            assert!(
+                !drawn.lines().any(|line| line.trim_start_matches([' ', '<']).starts_with(forged)),
+                "{drawn}"
+            );
+        }
+    }
 }
 
 /// A case of `tests/cases/signing`, as it is asked about.

@@ -212,12 +212,12 @@ impl Post {
                     self.cli.json(0, &["approval", "approve", id, "--digest", &digest, "--no-resume"]);
                 }
                 ("running", _) => drop(self.cli.run(&["intent", "resume", &asked])),
-                ("sending", _) => drop(self.cli.json(0, &["outbox", "deliver"])),
+                ("sending", _) => drop(self.cli.run(&["outbox", "deliver"])),
                 _ => break,
             }
         }
         // What a person has had offered again waits for its turn, and its run has ended long ago.
-        self.cli.json(0, &["outbox", "deliver"]);
+        self.cli.run(&["outbox", "deliver"]);
         let end = self.ended(&asked, case.dies == Dies::Resend);
         let expected: &[End] = match (case.dies, case.fate, self.way) {
             (Dies::Decline | Dies::Expire, ..) => &[End::Declined],

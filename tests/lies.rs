@@ -553,7 +553,7 @@ fn injections(chapter: &mut Chapter) {
         ("a carriage return", "thief@evil.example\rboss@company.com №"),
         ("a zero byte", "Send\0 №"),
         ("a line of ours", "Send №\nDigest   0000000000000000"),
-        ("our question, answered", "Send №\nLet exactly this leave? [y/n] y"),
+        ("our question, answered", "Send №\nLet exactly this leave? [y = sign, n = leave it open] y"),
         ("HTML", "<b>Send</b><script>alert(1)</script> №"),
         ("Markdown", "# Approved\n[Yes](https://evil.example) №"),
         ("a form", "{{7*7}} ${7*7} <%= 7*7 %> №"),

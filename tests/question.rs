@@ -53,7 +53,7 @@ impl Terminal {
     }
 }
 
-const QUESTION: &str = "Let exactly this leave? [y/n] ";
+const QUESTION: &str = "Let exactly this leave? [y = sign, n = leave it open] ";
 
 /// A folder in which a message of so many lines waits for a decision, and its id.
 fn waiting(lines: usize) -> (Cli, String) {
@@ -86,6 +86,7 @@ fn what_was_typed_before_the_question_signs_nothing() {
         terminal.answer("n\n");
         let (_, shown) = terminal.end();
         assert!(shown.contains("Nothing was decided."), "{typed:?}: {shown}");
+        assert_eq!(shown.matches("The message that would leave:").count(), 1, "{shown}");
         assert_eq!(state(&cli, &id), "pending", "{typed:?}");
     }
     let mut terminal = Terminal::start(&cli, &["approval", "approve", &id], (80, 24), "");
@@ -99,7 +100,7 @@ fn what_was_typed_before_the_question_signs_nothing() {
 fn nothing_typed_ahead_answers_the_demo() {
     let cli = Cli::new();
     let mut terminal = Terminal::start(&cli, &["demo"], (80, 24), "y\n");
-    terminal.until(QUESTION);
+    terminal.until("Let exactly this leave? [y = sign, n = decline] ");
     terminal.answer("n\n");
     let (_, shown) = terminal.end();
     assert!(shown.contains("Declined. The run goes on.") && !shown.contains("Approved."), "{shown}");
@@ -129,7 +130,7 @@ fn nobody_is_asked_on_a_screen_that_cannot_show_the_question() {
     for size in [(39, 24), (80, 5)] {
         let terminal = Terminal::start(&cli, &["approval", "approve", &id], size, "y\ny\n");
         let (code, shown) = terminal.end();
-        assert!(code == 2 && shown.contains("too small") && !shown.contains("[y/n]"), "{size:?}: {shown}");
+        assert!(code == 2 && shown.contains("too small") && !shown.contains("[y = "), "{size:?}: {shown}");
         assert_eq!(state(&cli, &id), "pending");
     }
 }

@@ -149,7 +149,7 @@ export interface Approval {
    *
    * @throws the errors of the guarded call that would follow, where it is certain to be refused whatever a person says:
    * `CAPABILITY_DENIED`, `INVALID_RECIPIENT`, `SCOPE_VIOLATION`, `INVALID_PARAMETER`; `RATE_LIMIT_EXCEEDED` where the same
-   * message has been asked about too often. So one `try` stands around both the ask and the call
+   * message has been asked about too often, or this run has asked 64 times. So one `try` stands around both the ask and the call
    */
   request(request: ApprovalRequest): Promise<ApprovalAnswer>;
   /**

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::host::{Edit, Host, Install, Invited, Order, TokenMade, View};
 use crate::intent::Intent;
 use crate::journal::{Answer, Entry};
-use crate::people::{Deed, Owner, Person, Role, Scope};
+use crate::people::{Actor, Deed, Owner, Person, Role, Scope, Through};
 use crate::printable::short;
 use crate::refusals::{Code, Problem, Result};
 use crate::store::{
@@ -67,9 +67,20 @@ impl Desk {
             return Ok(());
         }
         let roles: Vec<_> = deed.roles().iter().map(|role| role.name()).collect();
-        let message =
-            format!("{} may not do this: it takes the role {}", self.person.name, roles.join(" or "));
-        Err(Problem::new(Code::Forbidden, message).hint("ask an operator for it").into())
+        let roles = roles.join(" or ");
+        // A token may have fewer roles than whoever made it.
+        let is_token = matches!(Actor::read(&self.person.by()).through, Through::Token(_));
+        let (message, hint) = match is_token {
+            true => (
+                format!("this token may not do this: it has not the role {roles}"),
+                "make one that has it on the page \"People\", or ask an operator for the role",
+            ),
+            false => (
+                format!("{} may not do this: it takes the role {roles}", self.person.name),
+                "ask an operator for it",
+            ),
+        };
+        Err(Problem::new(Code::Forbidden, message).hint(hint).into())
     }
 
     fn owner(&self) -> Owner<'_> {

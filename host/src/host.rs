@@ -1106,10 +1106,12 @@ impl Host {
             return Ok(());
         }
         let message = format!("{person} installed agent {agent}, and somebody else can decide");
-        Err(Problem::new(Code::SelfApproval, message).hint("let another approver decide").into())
+        let others = self.store.other_approvers(tenant, &person)?;
+        let hint = format!("let another approver decide: {}", others.join(", "));
+        Err(Problem::new(Code::SelfApproval, message).hint(hint).into())
     }
 
-    fn may_leave(&self, live: &Live, Stored { approval, agent, .. }: &Stored) -> Result<()> {
+    fn may_leave(&self, live: &Live, Stored { approval, agent, user, .. }: &Stored) -> Result<()> {
         let id = &approval.id;
         if let Some(action) = approval.leaving()
             && !self.store.is_granted(agent, action)?
@@ -1117,7 +1119,8 @@ impl Host {
             let capability = action.capability;
             let what = format!("agent {agent} may no longer use {capability}: nothing would leave");
             let hint = format!(
-                "`countersign agent grant {agent} {capability}`, or `countersign approval decline {id}`"
+                "{user} must grant it again, `countersign agent grant {agent} {capability}`, or let nothing leave: \
+                 `countersign approval decline {id}`"
             );
             return Err(Problem::new(Code::CapabilityDenied, what).hint(hint).into());
         }

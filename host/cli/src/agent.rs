@@ -1,6 +1,7 @@
 //! `countersign agent`: install agents and grant them capabilities.
 
 use super::output::{self, Exit};
+use super::screen::Screen;
 use super::{Session, draw, say};
 use clap::Subcommand;
 use countersign::agent::Package;
@@ -99,7 +100,7 @@ impl Agent {
                         ]
                     };
                     let rows: Vec<_> = list.agents.iter().map(row).collect();
-                    draw::table(&["AGENT", "VERSION", "DIGEST", "GRANTED"], &rows)
+                    draw::table(&["AGENT", "VERSION", "DIGEST", "GRANTED"], &rows, Screen::here().columns())
                 })?;
             }
             Agent::Show { id } => {

@@ -2,18 +2,19 @@
 
 use super::door::Door;
 use super::draw::{Look, Words};
+use super::intent::Tell;
 use super::output::{self, Exit, Ran};
 use super::screen::{self, Screen};
-use super::{Session, draw, say};
+use super::{Part, Session, draw, say};
 use clap::Subcommand;
 use countersign::approval::body::as_written;
-use countersign::approval::names::short_list;
-use countersign::approval::notices::odd_first;
+use countersign::approval::notices::Flag;
 use countersign::approval::{Verdict, decision::State};
 use countersign::digest::Digest;
 use countersign::host::Edit;
 use countersign::printable::{line, short};
 use countersign::refusals::{Code, Problem, Result};
+use countersign::store::Page;
 use countersign::tools::messages::rules::BODY_BYTES_MAX;
 use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub enum Approval {
         /// Only those that wait for a decision
         #[arg(long)]
         pending: bool,
+        #[command(flatten)]
+        part: Part,
     },
     /// Show the message that would leave
     Show {
@@ -88,12 +91,16 @@ impl Approval {
             return Err(Problem::new(Code::Usage, what).hint("leave out --no-resume").into());
         }
         match self {
-            Approval::List { pending } => {
-                let list = door.approvals(pending).await?;
-                super::say_if_cut(list.approvals.len());
+            Approval::List { pending, part } => {
+                let list = door.approvals(pending, part.page()).await?;
+                super::say_next(list.next.as_deref());
                 session.answer(&list, |list| {
                     let rows: Vec<_> = list.approvals.iter().map(row).collect();
-                    draw::table(&["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"], &rows)
+                    draw::table(
+                        &["APPROVAL", "STATE", "AGENT", "TO", "SUBJECT"],
+                        &rows,
+                        Screen::here().columns(),
+                    )
                 })?;
                 Ok(Exit::Done)
             }
@@ -101,7 +108,15 @@ impl Approval {
                 let words = if agent_words { Words::All } else { Words::Few };
                 let program = session.program();
                 let look = Look { words, ..session.look(&program) };
-                session.answer(&door.approval(&id).await?, |it| draw::approval(it, look))?;
+                let approval = door.approval(&id).await?;
+                let message = match approval.used {
+                    true => Some(door.outgoing(&id).await?),
+                    false => None,
+                };
+                session.answer(&approval, |it| match &message {
+                    Some(message) => draw::whole(it, Some(message), look),
+                    None => draw::approval(it, look),
+                })?;
                 Ok(Exit::Done)
             }
             Approval::Approve { id, digest, no_resume } => {
@@ -114,9 +129,11 @@ impl Approval {
                                 "Nothing was decided. To let nothing leave: {} approval decline {id}",
                                 session.program()
                             ));
+                            // People have just been shown what waits.
                             let intent = door.approval(&id).await?.intent;
                             let ran = Ran::shown(&door.intent(&intent).await?);
-                            return super::intent::finish(session, &door, &ran).await;
+                            session.answer(&ran, |_| String::new())?;
+                            return Ok(Exit::of(&ran));
                         }
                     },
                 };
@@ -183,7 +200,18 @@ async fn decide(
     if !no_resume {
         ran = super::intent::stay(door, ran).await?;
     }
-    let exit = super::intent::finish(session, door, &ran).await?;
+    let tell = if no_resume { Tell::Wrong } else { Tell::Message(id) };
+    let exit = super::intent::finish(session, door, &ran, tell).await?;
+    // A run that stood in line behind this one may ask now.
+    if let Door::Here(_) = door {
+        let asked = ran.approval.as_ref().map(|asked| asked.id.as_str());
+        let pending = door.approvals(true, Page::default()).await?.approvals;
+        let more = pending.iter().filter(|it| Some(it.id.as_str()) != asked).count();
+        if more > 0 {
+            let waits = if more == 1 { "waits" } else { "wait" };
+            say(&format!("{more} more {waits}: {} approval list --pending", session.program()));
+        }
+    }
     if let Some(head) = &ran.audit_head {
         super::audit::say_head(head);
     }
@@ -207,23 +235,38 @@ async fn ask(session: &Session, door: &Door, id: &str) -> Result<Option<Digest>>
         // Nothing to ask: the refusal says who decided.
         return Ok(Some(shown));
     }
-    Ok(question(&approval, &session.program())?.filter(|yes| *yes).map(|_| shown))
+    if let Err(refused) = door.may_sign(id) {
+        let program = session.program();
+        say(&draw::whole(&approval, None, session.look(&program)));
+        let mut problem = Problem::from(refused);
+        let decline = format!("`countersign approval decline {id}`");
+        if !problem.hint.as_ref().is_some_and(|hint| hint.contains(&decline)) {
+            let hint = problem.hint.map(|hint| hint + ", or ").unwrap_or_default();
+            problem.hint = Some(format!("{hint}let nothing leave: {decline}"));
+        }
+        return Err(problem.into());
+    }
+    let keys = "y = sign, n = leave it open";
+    Ok(question(&approval, &session.program(), keys)?.filter(|yes| *yes).map(|_| shown))
 }
 
 /// Shows an approval on the terminal, and asks a person to decide it. Nothing where they said neither yes nor no.
-pub fn question(approval: &output::Approval, program: &str) -> Result<Option<bool>> {
+pub fn question(approval: &output::Approval, program: &str, keys: &str) -> Result<Option<bool>> {
     let screen = Screen::here();
     let look = Look { columns: screen.columns(), program, words: Words::Few };
-    say(&draw::whole(approval, look));
+    say(&draw::whole(approval, None, look));
     let (above, question) = draw::question(approval, look.columns);
-    screen::ask(screen, &above, question)
+    screen::ask(screen, &above, &format!("{question} [{keys}]"))
 }
 
 fn row(approval: &output::Approval) -> Vec<String> {
     let (to, subject) = match &approval.action {
         Some(action) => {
-            let to = odd_first(action.to.iter().map(String::as_str), &approval.flags);
-            (short_list(&to, 40), as_written(&short(&action.subject, 40)))
+            let strangers = approval.flags.iter().filter(|notice| notice.flag == Flag::FirstTimeRecipient);
+            let strangers: Vec<_> = strangers.flat_map(|notice| &notice.values).collect();
+            // Of a very long address a notice has a part.
+            let is_new = |address: &str| strangers.iter().any(|it| address.contains(it.as_str()));
+            (draw::recipients(action, &is_new), as_written(&short(&action.subject, 40)))
         }
         None => ("-".into(), short(&approval.agent_says.title, 40)),
     };

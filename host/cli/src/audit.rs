@@ -1,7 +1,7 @@
 //! `countersign audit`: the record of everything that was decided and sent.
 
 use super::output::Exit;
-use super::{Session, print, say};
+use super::{Session, draw, print, say};
 use clap::Subcommand;
 use countersign::digest::Digest;
 use countersign::printable::{ascii, line};
@@ -30,7 +30,8 @@ impl Audit {
                     })
                 });
                 session.answer(&door.verify(head.transpose()?).await?, |it| {
-                    format!("{} entries, each as it was written.\nHead {}\n", it.entries, line(&it.head))
+                    let entries = draw::count(it.entries, "entry", "entries");
+                    format!("{entries}, each as it was written.\nHead {}\n", line(&it.head))
                 })?;
             }
             Audit::Export => {

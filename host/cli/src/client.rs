@@ -9,6 +9,7 @@ use countersign::people::Role;
 use countersign::printable::{line, shell, short};
 use countersign::refusals::{Code, Problem, Result};
 use countersign::store::LIST_MAX;
+use countersign::store::Page;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -146,14 +147,15 @@ impl Client {
     }
 }
 
-/// Gathers a list page by page, as far as a list may go here.
+/// Gathers a part of a list page by page, and what it goes on behind.
 pub async fn gather<'a, P: DeserializeOwned, R>(
     page: impl Fn() -> Ask<'a>,
+    part: Page<'_>,
     split: impl Fn(P) -> (Vec<R>, Option<String>),
-) -> Result<Vec<R>> {
-    let most = LIST_MAX as usize;
+) -> Result<(Vec<R>, Option<String>)> {
+    let most = part.limit.min(LIST_MAX) as usize;
     let mut rows = Vec::new();
-    let mut before: Option<String> = None;
+    let mut before = part.before.map(str::to_owned);
     loop {
         let mut ask = page().query("limit", &PAGE_ROWS.min(most - rows.len()).to_string());
         if let Some(before) = &before {
@@ -167,7 +169,7 @@ pub async fn gather<'a, P: DeserializeOwned, R>(
         rows.extend(more);
         if next.is_none() || rows.len() >= most {
             rows.truncate(most);
-            return Ok(rows);
+            return Ok((rows, next));
         }
         before = next;
     }
@@ -491,7 +493,7 @@ fn token(file: Option<&Path>) -> Result<HeaderValue, Problem> {
                 let message = format!("a server wants to know who asks, and {TOKEN} holds no token");
                 return Err(usage(
                     message,
-                    "set it, or name a file with --token-file; the server's page \"People and tokens\" makes one",
+                    "set it, or name a file with --token-file; the server's page \"People\" makes one",
                 ));
             }
         },

@@ -10,7 +10,7 @@ use countersign::config::Config;
 use countersign::host::{Install, principal};
 use countersign::intent::Status;
 use countersign::printable::shell;
-use countersign::refusals::Result;
+use countersign::refusals::{Code, Problem, Result};
 use serde_json::Map;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,11 @@ impl Drop for Folder {
 
 impl Demo {
     pub async fn run(self, session: &Session) -> Result<Exit> {
+        if session.is_folder_given {
+            let problem =
+                Problem::new(Code::Usage, "`countersign demo` makes a folder of its own, and throws it away");
+            return Err(problem.hint("leave out --data").into());
+        }
         let path = std::env::temp_dir().join(countersign::clock::Clock::system().id("countersign-demo-"));
         let mut folder = Folder { path: path.clone(), keep: false };
         let host = open(path.clone(), Config::default())?;
@@ -87,7 +92,7 @@ impl Demo {
                 _ if is_asked => {
                     // Whoever leaves at the question finds everything here.
                     folder.keep = true;
-                    approval::question(&shown, &program)?
+                    approval::question(&shown, &program, "y = sign, n = decline")?
                 }
                 _ => None,
             };

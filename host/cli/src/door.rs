@@ -4,12 +4,12 @@
 use super::client::{Client, gather};
 use super::output::{
     Agent, Agents, Approval, Approvals, AuditEntry, Changed, IntentRow, IntentShown, Intents, Invited,
-    Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, TokenShown, Tokens,
-    Verified,
+    Message, Messages, OutboxMessage, OutboxMessages, People, PersonShown, Ran, Removed, Sent, TokenShown,
+    Tokens, Verified,
 };
 use super::run::spinner;
 use countersign::agent::Package;
-use countersign::approval::outbox::Resolution;
+use countersign::approval::outbox::{self, Resolution};
 use countersign::approval::{Verdict, decision::State};
 use countersign::authority::Capability;
 use countersign::clock::{Clock, Millis, rfc3339};
@@ -18,11 +18,15 @@ use countersign::digest::Digest;
 use countersign::host::{Edit, Host, Install, Order, View, principal};
 use countersign::intent::Status;
 use countersign::people::{Owner, Role, Scope};
-use countersign::refusals::Result;
-use countersign::store::{Only, Page};
+use countersign::printable::short;
+use countersign::refusals::{Code, Problem, Result};
+use countersign::store::{LIST_MAX, Only, Page};
 use countersign::tools::messages::Query;
 use serde_json::json;
 use std::time::Duration;
+
+/// How much of an id that names nothing is told.
+const ID_CHARS: usize = 40;
 
 /// The host a verb acts on.
 pub enum Door {
@@ -178,11 +182,11 @@ impl Door {
         }
     }
 
-    pub async fn intents(&self, only: Only<'_>) -> Result<Intents> {
-        let intents = match self {
+    pub async fn intents(&self, only: Only<'_>, part: Page<'_>) -> Result<Intents> {
+        let (intents, next) = match self {
             Folder(here) => {
-                let intents = here.host.intents(here.owner(), only, Page::default())?;
-                intents.iter().map(IntentRow::of).collect()
+                let found = here.host.intents(here.owner(), only, and_one(part))?;
+                cut(&found, part, |intent| intent.id.clone(), IntentRow::of)
             }
             Server(server) => {
                 let page = || {
@@ -194,10 +198,10 @@ impl Door {
                         None => page,
                     })
                 };
-                gather(page, |page: Intents| (page.intents, page.next)).await?
+                gather(page, part, |page: Intents| (page.intents, page.next)).await?
             }
         };
-        Ok(Intents { intents, next: None })
+        Ok(Intents { intents, next })
     }
 
     pub async fn intent(&self, id: &str) -> Result<IntentShown> {
@@ -243,27 +247,39 @@ impl Door {
 
     // Approvals
 
-    pub async fn approvals(&self, pending: bool) -> Result<Approvals> {
-        let approvals = match self {
+    pub async fn approvals(&self, pending: bool, part: Page<'_>) -> Result<Approvals> {
+        let (approvals, next) = match self {
             Folder(here) => {
-                let approvals = here.host.approvals(here.owner(), pending, Page::default())?;
-                approvals.iter().map(Approval::of).collect()
+                let found = here.host.approvals(here.owner(), pending, and_one(part))?;
+                cut(&found, part, |stored| stored.approval.id.clone(), Approval::of)
             }
             Server(server) => {
                 let page = || {
                     let page = server.get(&["approvals"]);
                     if pending { page.query("state", State::Pending.name()) } else { page }
                 };
-                gather(page, |page: Approvals| (page.approvals, page.next)).await?
+                gather(page, part, |page: Approvals| (page.approvals, page.next)).await?
             }
         };
-        Ok(Approvals { approvals, next: None })
+        Ok(Approvals { approvals, next })
     }
 
     pub async fn approval(&self, id: &str) -> Result<Approval> {
         match self {
             Folder(here) => here.approval(id),
             Server(server) => server.get(&["approvals", id]).answer().await,
+        }
+    }
+
+    /// Asks whether a yes of whoever asks would be taken. A server says so when it is given.
+    ///
+    /// # Errors
+    ///
+    /// What it would be refused with.
+    pub fn may_sign(&self, id: &str) -> Result<()> {
+        match self {
+            Folder(here) => here.host.may_sign(here.owner(), id, &here.by),
+            Server(_) => Ok(()),
         }
     }
 
@@ -332,20 +348,29 @@ impl Door {
 
     // Outbox
 
-    pub async fn outbox(&self, open: bool) -> Result<OutboxMessages> {
-        let messages = match self {
+    pub async fn outbox(&self, open: bool, part: Page<'_>) -> Result<OutboxMessages> {
+        let (messages, next) = match self {
             Folder(here) => {
-                let messages = here.host.outbox(here.owner(), open, Page::default())?;
-                messages.iter().map(OutboxMessage::of).collect()
+                let found = here.host.outbox(here.owner(), open, and_one(part))?;
+                cut(&found, part, |message| message.approval.clone(), OutboxMessage::of)
             }
             Server(server) => {
                 let page = || {
                     let page = server.get(&["outbox"]);
                     if open { page.query("open", "true") } else { page }
                 };
-                gather(page, |page: OutboxMessages| (page.messages, page.next)).await?
+                gather(page, part, |page: OutboxMessages| (page.messages, page.next)).await?
             }
         };
+        Ok(OutboxMessages { messages, next })
+    }
+
+    /// The latest of those that have not left, and can be offered again under the signature they have.
+    pub async fn not_sent(&self, limit: u32) -> Result<OutboxMessages> {
+        let mut messages = self.outbox(false, Page::default()).await?.messages;
+        // What cannot be offered again ends nowhere.
+        messages.retain(|message| message.expires.is_some());
+        messages.truncate(limit as usize);
         Ok(OutboxMessages { messages, next: None })
     }
 
@@ -356,8 +381,9 @@ impl Door {
         }
     }
 
-    /// Makes the attempts that are due. Gives what is on its way or uncertain then.
+    /// Makes the attempts that are due. Gives what is on its way or uncertain then, and what was not sent by them.
     pub async fn deliver(&self) -> Result<OutboxMessages> {
+        let before = self.outbox(true, Page::default()).await?.messages;
         match self {
             Folder(here) => {
                 here.host.deliver(here.owner()).await?;
@@ -366,7 +392,14 @@ impl Door {
                 server.post(&["outbox", "deliver"]).wait().answer::<OutboxMessages>().await?;
             }
         }
-        self.outbox(true).await
+        let mut list = self.outbox(true, Page::default()).await?;
+        let is_open = |id: &str| list.messages.iter().any(|message| message.id == id);
+        let mut ended = Vec::new();
+        for message in before.iter().filter(|message| !is_open(&message.id)) {
+            ended.push(self.outgoing(&message.id).await?);
+        }
+        list.messages.extend(ended.into_iter().filter(|message| message.state == outbox::State::NotSent));
+        Ok(list)
     }
 
     pub async fn resolve(&self, id: &str, resolution: Resolution) -> Result<OutboxMessage> {
@@ -430,6 +463,25 @@ impl Door {
                 }
                 mail.answer().await
             }
+        }
+    }
+
+    /// One incoming message. What lists them is all there is to ask, so they are gone through, latest first.
+    pub async fn message(&self, id: &str) -> Result<Message> {
+        let mut query = Query { from: None, after_ms: None, before: None, limit: LIST_MAX };
+        loop {
+            let page = self.mail(&query).await?;
+            if let Some(found) = page.messages.into_iter().find(|message| message.id == id) {
+                return Ok(found);
+            }
+            // A list whose end is where it began has none.
+            if page.next.is_none() || page.next == query.before {
+                let message = format!("there is no message {} in the mailbox", short(id, ID_CHARS));
+                return Err(Problem::new(Code::UnknownId, message)
+                    .hint("`countersign mailbox list --json` has the ids")
+                    .into());
+            }
+            query.before = page.next;
         }
     }
 
@@ -532,6 +584,23 @@ impl Door {
             Server(_) => left(Clock::system().now()).max(Duration::from_secs(1)),
         }
     }
+}
+
+/// One row more, which says whether the list goes on.
+fn and_one(part: Page<'_>) -> Page<'_> {
+    Page { limit: part.limit.saturating_add(1), ..part }
+}
+
+/// The rows of a part of a list, as they are told, and the id it goes on behind, where it does.
+fn cut<T, R>(
+    found: &[T],
+    part: Page<'_>,
+    id: impl Fn(&T) -> String,
+    told: impl Fn(&T) -> R,
+) -> (Vec<R>, Option<String>) {
+    let shown = &found[..found.len().min(part.limit as usize)];
+    let next = shown.last().filter(|_| found.len() > shown.len()).map(id);
+    (shown.iter().map(told).collect(), next)
 }
 
 /// The component as it is installed: with the manifest beside it inside. Whatever is wrong with it is said before it travels.

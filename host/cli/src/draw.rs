@@ -2,13 +2,15 @@
 //!
 //! A line that begins in the first column is the host's, and holds nothing foreign. Foreign text stands behind a mark of the host's, and
 //! is broken here, for the width of the screen, rather than by the terminal, which would start the rest of a line where our own begin.
+//! In a table the first cell of a row is ours; a row that does not fit is told field by field.
 
-use super::output::{Approval, Ran};
+use super::output::{Approval, Call, IntentShown, OutboxMessage, Ran};
 use super::screen::columns_of;
 use countersign::approval::body::{self, MARK_CLOSE, MARK_OPEN, Rendered};
+use countersign::approval::gist;
 use countersign::approval::notices::{Flag, Weight};
-use countersign::approval::{Action, Binding, decision::State};
-use countersign::intent::Status;
+use countersign::approval::{Action, Binding, decision::State, outbox};
+use countersign::intent::{Failed, Status, shown};
 use countersign::people::Role;
 use countersign::printable::{clings, line, printable, short};
 use serde_json::Value;
@@ -41,7 +43,7 @@ const DESCRIPTION_ROWS: usize = 3;
 /// An approval, from top to bottom as it is read: what the agent says, the message that would leave, what to know before deciding,
 /// and, as long as somebody can decide, the message once more in a few lines.
 pub fn approval(approval: &Approval, look: Look<'_>) -> String {
-    whole(approval, look) + &gist(approval, look.columns)
+    whole(approval, None, look) + &gist(approval, look.columns)
 }
 
 /// The question about an approval, and what stands right above it: the message in a few lines, to be seen with the question however
@@ -55,14 +57,15 @@ pub fn question(approval: &Approval, columns: usize) -> (String, &'static str) {
     (gist(approval, columns), question)
 }
 
-/// All of an approval but the few lines at its end.
-pub fn whole(approval: &Approval, look: Look<'_>) -> String {
+/// All of an approval but the few lines at its end, with what became of its message, where it has been signed.
+pub fn whole(approval: &Approval, message_of: Option<&OutboxMessage>, look: Look<'_>) -> String {
     let mut out = words(approval, look);
     if let Some(action) = &approval.action {
-        let tense = match (approval.state, approval.used) {
+        let tense = match (approval.state, message_of) {
             (State::Pending, _) => "that would leave",
-            (State::Approved, true) => "that has left",
-            (State::Approved, false) => "that may leave",
+            (State::Approved, Some(message)) => fate(message),
+            (State::Approved, None) if approval.used => "that was signed",
+            (State::Approved, None) => "that may leave",
             _ => "that did not leave",
         };
         let _ = writeln!(out, "\nThe message {tense}:\n");
@@ -83,7 +86,56 @@ pub fn whole(approval: &Approval, look: Look<'_>) -> String {
     if !approval.flags.is_empty() {
         out.push('\n');
     }
-    out + &particulars(approval, look.columns)
+    out += &particulars(approval, look.columns);
+    if let Some(message) = message_of {
+        let _ = writeln!(out, "Outbox   {}", standing(message));
+        if let Some(why) = &message.why {
+            out.push('\n');
+            out += &field("Because", &short(why, MESSAGE_CHARS), look.columns);
+        }
+    }
+    out
+}
+
+/// What a signed message is called that stands so.
+fn fate(message: &OutboxMessage) -> &'static str {
+    match message.state {
+        outbox::State::Kept => "that is kept here and was not sent",
+        outbox::State::Sent => "that has left",
+        outbox::State::Uncertain => "that may have left",
+        outbox::State::NotSent | outbox::State::Cancelled => "that did not leave",
+        outbox::State::Armed | outbox::State::Queued | outbox::State::Attempting => "that is on its way",
+    }
+}
+
+/// How a signed message stands, on one line of ours.
+pub fn standing(message: &OutboxMessage) -> String {
+    let attempts = match message.attempts {
+        0 => String::new(),
+        1 => ", 1 attempt".into(),
+        more => format!(", {more} attempts"),
+    };
+    let when = match (&message.sent, &message.due) {
+        (Some(sent), _) if message.state == outbox::State::Kept => format!(", since {}", line(sent)),
+        (Some(sent), _) => format!(" at {}", line(sent)),
+        (_, Some(due)) => {
+            let until = message.until.as_deref().unwrap_or_default();
+            format!(", next attempt at {}, given up at {}", line(due), line(until))
+        }
+        _ => String::new(),
+    };
+    format!("{}{when}{attempts}", message.standing())
+}
+
+/// What became of the message of a run, and what to do about it.
+pub fn became(message: &OutboxMessage, look: Look<'_>) -> String {
+    let (program, id) = (look.program, line(&message.id));
+    let next = match message.state {
+        outbox::State::Sent => return format!("Message {id} is {}.\n", standing(message)),
+        outbox::State::Queued => format!("`{program} outbox deliver` makes it as soon as it is due"),
+        _ => format!("{program} outbox show {id}"),
+    };
+    format!("Message {id} is {}: {next}\n", standing(message))
 }
 
 /// What an agent says of its own accord. Its spaces and line breaks are its own layout, and with them it could draw fields and
@@ -129,7 +181,8 @@ fn unspaced(text: &str) -> String {
 /// How many lines of each message that is answered are shown.
 const ANSWERED_ROWS: usize = 6;
 
-/// What the message answers, each with how it begins.
+/// What the message answers, each with how it begins. Its lines have a mark of their own, and of spaces in a field one is left, so that
+/// neither draws fields.
 fn answered(approval: &Approval, columns: usize) -> String {
     let Some(answered) = &approval.answered else { return String::new() };
     if answered.withheld {
@@ -139,10 +192,10 @@ fn answered(approval: &Approval, columns: usize) -> String {
     for mail in &answered.messages {
         let _ = writeln!(out, "\nBefore this, its run has read:\n");
         for (name, value) in [("From", &mail.from), ("At", &mail.at), ("Subject", &mail.subject)] {
-            out += &rows(&format!("  < {name:<8} "), "  < ", &line(value), columns);
+            out += &rows(&format!("  < {name:<8} "), "  <          ", &line(&unspaced(value)), columns);
         }
         let body = printable(&mail.body).replace('\t', "    ");
-        let drawn: String = body.split('\n').map(|text| rows("  < ", "  < ", text, columns)).collect();
+        let drawn: String = body.split('\n').map(|text| rows("  : ", "  : ", text, columns)).collect();
         let all = drawn.lines().count();
         for row in drawn.lines().take(ANSWERED_ROWS) {
             out = out + row + "\n";
@@ -163,8 +216,8 @@ fn particulars(approval: &Approval, columns: usize) -> String {
     let _ = writeln!(out, "Digest   {}", line(&approval.digest));
     match &approval.decided {
         Some(decided) => {
-            let (verdict, at) = (line(&decided.verdict), line(&decided.at));
-            let _ = writeln!(out, "Decided  {verdict} at {at}\n");
+            let verdict = if decided.verdict == "approve" { "approved" } else { "declined" };
+            let _ = writeln!(out, "Decided  {verdict} at {}\n", line(&decided.at));
             out += &field("By", &decided.who, columns);
             if !matches!(approval.state, State::Approved | State::Declined) {
                 let _ = writeln!(out, "State    {} since", approval.state.name());
@@ -300,14 +353,14 @@ pub fn ran(ran: &Ran, look: Look<'_>) -> String {
         }
         Status::Sending => {
             let _ = writeln!(out, "Intent {intent} waits for its message to be handed over:\n");
-            let _ = writeln!(out, "  {program} intent resume {intent}");
+            let _ = writeln!(out, "  {program} outbox deliver");
         }
         Status::Blocked => {
             let _ = writeln!(
                 out,
-                "Intent {intent} stands in line to ask you: decide what its agent has asked before, and it goes on.\n"
+                "Intent {intent} stands in line: as many approvals of its agent wait as may. It asks when one of them is decided:\n"
             );
-            let _ = writeln!(out, "  {program} approval list");
+            let _ = writeln!(out, "  {program} approval list --pending");
         }
         Status::Done => match &ran.card {
             Some(shown) => out += &card(shown, look.columns),
@@ -363,25 +416,196 @@ pub fn card(card: &Value, columns: usize) -> String {
     out
 }
 
+/// Who a message goes to, for a row of a list: some of them, those that deserve a look first, and how many there are beside them.
+pub fn recipients(action: &Action, is_new: &dyn Fn(&str) -> bool) -> String {
+    let (named, others) = gist::recipients(action, is_new);
+    let named = named.iter().map(|(field, address)| match *field {
+        "To" => address.clone(),
+        field => format!("{field} {address}"),
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    if others > 0 { format!("{named} and {others} more") } else { named }
+}
+
+/// How many there are of something.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Roles as a list.
 pub fn roles(roles: &[Role]) -> String {
     roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Columns with two spaces between them; the last one is not padded. Each row is one line, whatever is in its cells.
-pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+/// Columns with two spaces between them. Each row is one line, whatever is in its cells, where all of them fit on the screen; else as many
+/// columns stand in line as fit, and what is in the others follows below its row, each cell behind its name.
+pub fn table(head: &[&str], rows: &[Vec<String>], columns: usize) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| line(cell)).collect()).collect();
-    let mut widths: Vec<_> = head.iter().map(|cell| cell.chars().count()).collect();
+    let all = || rows.iter().map(Vec::as_slice);
+    let widest = |at: usize, width: fn(&str) -> usize| {
+        all().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0).max(head[at].len())
+    };
+    // What is broken is measured as any terminal may draw it; what is padded as most of them do.
+    let mut room = columns;
+    let in_line = (0..head.len())
+        .take_while(|at| {
+            let taken = widest(*at, width_max) + if *at == 0 { 0 } else { 2 };
+            let fits = taken <= room;
+            room = room.saturating_sub(taken);
+            fits
+        })
+        .count();
+    let widths: Vec<_> = (0..in_line).map(|at| widest(at, width_usual)).collect();
+    let padded = |cells: &mut dyn Iterator<Item = &str>| {
+        let cell = |(cell, width): (&str, &usize)| {
+            cell.to_owned() + &" ".repeat(width.saturating_sub(width_usual(cell)))
+        };
+        let cells: Vec<_> = cells.zip(&widths).map(cell).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    let mut out = padded(&mut head.iter().copied());
     for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+        if in_line > 0 {
+            out += &padded(&mut row.iter().map(String::as_str));
+        }
+        for (name, cell) in head.iter().zip(row).skip(in_line) {
+            if !cell.is_empty() {
+                out += &field(name, cell, columns);
+            }
         }
     }
+    out
+}
+
+/// How many columns a line takes at most, on any terminal.
+fn width_max(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// How many columns a line takes on most terminals: ideographs and emoji are two wide, and what clings to a letter takes none.
+fn width_usual(text: &str) -> usize {
+    let wide = |c| {
+        matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}')
+            || matches!(c, '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..)
+    };
+    text.chars().map(|c| if clings(c) { 0 } else { 1 + usize::from(wide(c)) }).sum()
+}
+
+/// A name of ours at the beginning of a line, and foreign text behind a mark, broken like a block.
+pub fn told(name: &str, text: &str, columns: usize) -> String {
+    rows(&format!("{name:<10}| "), "          + ", &line(text), columns)
+}
+
+/// How much of a request or an answer the timeline shows, of parameters, and of the note of a person.
+const EXCERPT_CHARS: usize = 100;
+const PARAMETERS_CHARS: usize = 500;
+const NOTE_CHARS: usize = 200;
+
+/// The command that would have admitted a call. What a server calls so and is another command is not handed on.
+pub fn cure(call: &Call) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_ ".contains(c);
+    call.cure()?
+        .strip_prefix("countersign ")
+        .filter(|it| it.strip_prefix("agent grant ").is_some_and(|what| what.chars().all(plain)))
+}
+
+/// The calls of a run, each with what was asked and what the agent heard.
+pub fn timeline(calls: &[Call], look: Look<'_>) -> String {
     let mut out = String::new();
-    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
-    for row in std::iter::once(&head).chain(&rows) {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(out, "{}", cells.join("  ").trim_end());
+    for call in calls {
+        let heard = match &call.refused {
+            Some(refused) => short(refused, EXCERPT_CHARS),
+            None if call.withheld => "left out: it is of a mailbox that is not yours".into(),
+            None => short(&call.answer.to_string(), EXCERPT_CHARS),
+        };
+        let asked = short(&call.request.to_string(), EXCERPT_CHARS);
+        let named = format!("  {:>3}  {}  {}", call.number, line(&call.at), line(&call.call));
+        out = out + named.trim_end() + "\n";
+        out += &rows("       | ", "       + ", &asked, look.columns);
+        out += &rows("       -> ", "       +  ", &heard, look.columns);
+        if let Some(grant) = cure(call) {
+            let _ = writeln!(out, "       to grant it: {} {grant}", look.program);
+        }
+    }
+    out
+}
+
+/// An intent: how it stands, its timeline, what a person was asked, its card, its log.
+pub fn intent(it: &IntentShown, look: Look<'_>) -> String {
+    let Look { columns, program, .. } = look;
+    let mut out = String::new();
+    let id = line(&it.id);
+    let mut status = shown(it.status, it.failed).to_owned();
+    if let Some(why) = it.failed {
+        status += match why {
+            Failed::Stopped => "",
+            Failed::ErrorCard => ": the agent answered with an error",
+            Failed::NotSent => ": a message of it has not been sent",
+            Failed::Uncertain => ": nobody knows whether a message of it has been sent",
+        };
+    }
+    status += &match it.status {
+        Status::Running if !it.live => format!(", interrupted: {program} intent resume {id}"),
+        Status::Blocked => {
+            format!(": it asks when an approval of its agent is decided: {program} approval list --pending")
+        }
+        Status::Sending => format!(": its message is offered again: {program} outbox list --open"),
+        _ => String::new(),
+    };
+    let _ = writeln!(out, "Intent    {id}");
+    out += &told("Asked", &format!("{} of {}", it.action, it.agent), columns);
+    let parameters = serde_json::to_string(&it.parameters).unwrap_or_default();
+    out += &told("With", &short(&parameters, PARAMETERS_CHARS), columns);
+    let _ = writeln!(out, "Status    {status}");
+    let _ = writeln!(out, "Submitted {}, last change {}", line(&it.submitted), line(&it.updated));
+    if let Some(retried) = &it.retry_of {
+        let _ = writeln!(out, "Retry of  {}", line(retried));
+    }
+    if !it.timeline.is_empty() {
+        out += "\nTimeline\n";
+    }
+    out += &timeline(&it.timeline, look);
+    for approval in &it.approvals {
+        let (id, asked) = (line(&approval.id), line(&approval.asked));
+        let _ = write!(out, "\nApproval  {id}, asked {asked}, {}", approval.state.name());
+        match &approval.decided {
+            Some(decided) => {
+                // What has become of it since is its state, and was another's doing.
+                let said = match approval.state {
+                    State::Approved | State::Declined => "",
+                    _ if decided.verdict == "approve" => ", approved",
+                    _ => ", declined",
+                };
+                let _ = writeln!(out, "{said} at {}", line(&decided.at));
+                out += &told("      by", &decided.who, columns);
+                if let Some(note) = &decided.note {
+                    out += &told("    note", &short(note, NOTE_CHARS), columns);
+                }
+            }
+            None => out.push('\n'),
+        }
+        if approval.used {
+            out += "          and used\n";
+        }
+        if approval.state == State::Pending {
+            let _ = writeln!(out, "          {program} approval show {id}");
+        }
+    }
+    if let Some(shown) = &it.card {
+        out += "\n";
+        out += &card(shown, columns);
+    }
+    if let Some(reason) = &it.reason {
+        let code = line(&reason.code);
+        out.push('\n');
+        out += &told("Stopped", &format!("{} [{code}]", short(&reason.message, MESSAGE_CHARS)), columns);
+        if let Some(hint) = &reason.hint {
+            out += &told("", hint, columns);
+        }
+    }
+    if !it.log.is_empty() {
+        out += "\nLog\n";
+        out += &block(it.log.trim_end(), columns);
     }
     out
 }
@@ -412,10 +636,10 @@ mod tests {
     #[test]
     fn wide_letters_do_not_carry_a_line_to_where_ours_begin() {
         let forged = format!("{}Digest   0000", "\u{ff21}".repeat(40));
-        assert_eq!(block(&forged, COLUMNS).lines().nth(1), Some("  + ＡＡDigest   0000"));
+        assert_eq!(block(&forged, 80).lines().nth(1), Some("  + ＡＡDigest   0000"));
         // Two columns wide on some terminals, and one on others.
         let forged = format!("{}Digest   0000", "я".repeat(40));
-        assert_eq!(block(&forged, COLUMNS).lines().nth(1), Some("  + яяDigest   0000"));
+        assert_eq!(block(&forged, 80).lines().nth(1), Some("  + яяDigest   0000"));
     }
 
     #[test]

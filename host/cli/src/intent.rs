@@ -1,32 +1,30 @@
 //! `countersign intent`: look at intents, pick them up, retry or cancel them.
 
 use super::door::Door;
-use super::output::{self, Exit, IntentRow, IntentShown, Ran};
+use super::output::{self, Exit, IntentRow, Ran};
 use super::screen::Screen;
-use super::{Session, draw, say};
+use super::{Part, Session, draw, say};
 use clap::Subcommand;
-use countersign::approval::decision::State;
 use countersign::approval::outbox;
 use countersign::clock::{self, Millis};
 use countersign::host::principal;
 use countersign::intent::{Failed, Status, shown};
-use countersign::printable::{line, short};
+use countersign::printable::line;
 use countersign::refusals::Result;
-use countersign::store::Only;
+use countersign::store::{Only, Page};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// How much of a request or an answer a line of the timeline shows.
-const EXCERPT_CHARS: usize = 100;
-/// How long a command waits, all in all, for further attempts to hand a message over.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command waits, all in all, for further attempts to hand a message over: the second is due a second after the first, the
+/// third 30 seconds after that, and the clock of a server is another.
+const PATIENCE: Duration = Duration::from_secs(35);
 
 #[derive(Subcommand)]
 pub enum Intent {
     /// List intents, newest first
     List {
-        /// Those that stand so: running, waiting, sending, blocked, done, stopped or cancelled
+        /// Those that stand so: running, waiting, sending, blocked, done, stopped or cancelled; for failed, see --failed
         #[arg(long, value_parser = status)]
         status: Option<Status>,
         /// Those of this agent
@@ -35,6 +33,8 @@ pub enum Intent {
         /// Those that have failed: stopped, with an error for an answer, or with a message that has not left or may not have
         #[arg(long)]
         failed: bool,
+        #[command(flatten)]
+        part: Part,
     },
     /// Show an intent: state, timeline, card, log
     Show { id: String },
@@ -76,9 +76,10 @@ impl Intent {
         }
         let door = session.door().await?;
         let ran = match self {
-            Intent::List { status, agent, failed } => {
-                let list = door.intents(Only { status, agent: agent.as_deref(), failed }).await?;
-                super::say_if_cut(list.intents.len());
+            Intent::List { status, agent, failed, part } => {
+                let only = Only { status, agent: agent.as_deref(), failed };
+                let list = door.intents(only, part.page()).await?;
+                super::say_next(list.next.as_deref());
                 session.answer(&list, |list| {
                     let row = |intent: &IntentRow| {
                         let status = shown(intent.status, intent.failed).to_owned();
@@ -91,12 +92,17 @@ impl Intent {
                         ]
                     };
                     let rows: Vec<_> = list.intents.iter().map(row).collect();
-                    draw::table(&["INTENT", "STATUS", "AGENT", "ACTION", "UPDATED"], &rows)
+                    draw::table(
+                        &["INTENT", "STATUS", "AGENT", "ACTION", "UPDATED"],
+                        &rows,
+                        Screen::here().columns(),
+                    )
                 })?;
                 return Ok(Exit::Done);
             }
             Intent::Show { id } => {
-                session.answer(&door.intent(&id).await?, |it| show(it, session))?;
+                let program = session.program();
+                session.answer(&door.intent(&id).await?, |it| draw::intent(it, session.look(&program)))?;
                 return Ok(Exit::Done);
             }
             Intent::Cancel { id } => {
@@ -106,10 +112,13 @@ impl Intent {
                 return Ok(Exit::Done);
             }
             Intent::Purge { .. } => unreachable!("it is for a folder alone"),
-            Intent::Resume { id } => stay(&door, door.resume(&id).await?).await?,
+            Intent::Resume { id } => {
+                let ran = stay(&door, door.resume(&id).await?).await?;
+                return finish(session, &door, &ran, Tell::Messages).await;
+            }
             Intent::Retry { id } => door.retry(&id).await?,
         };
-        finish(session, &door, &ran).await
+        finish(session, &door, &ran, Tell::Wrong).await
     }
 }
 
@@ -119,12 +128,16 @@ async fn purge(session: &Session, older_than: Millis) -> Result<Exit> {
     let messages = purged.letters.len();
     let purged = output::Purged { intents: purged.intents, messages, kept: purged.kept };
     session.answer(&purged, |it| {
-        let mut out = format!("{} intents are gone, and {} messages with them.\n", it.intents, it.messages);
+        let (intents, messages) = (
+            draw::count(it.intents as u64, "intent is", "intents are"),
+            draw::count(it.messages as u64, "message", "messages"),
+        );
+        let mut out = format!("{intents} gone, and {messages} with them.\n");
         if it.kept > 0 {
             let _ = writeln!(
                 out,
-                "{} stay: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
-                it.kept,
+                "{} not: messages of theirs are on their way or uncertain, see `{} outbox list --open`",
+                draw::count(it.kept as u64, "is", "are"),
                 session.program()
             );
         }
@@ -137,7 +150,7 @@ async fn purge(session: &Session, older_than: Millis) -> Result<Exit> {
 pub async fn stay(door: &Door, mut ran: Ran) -> Result<Ran> {
     let mut patience = PATIENCE;
     while ran.status == Status::Sending {
-        let open = door.outbox(true).await?.messages.into_iter();
+        let open = door.outbox(true, Page::default()).await?.messages.into_iter();
         let queued = open.filter(|it| it.intent == ran.intent && it.state == outbox::State::Queued);
         let due = queued.filter_map(|it| clock::parse(it.due.as_deref()?)).min();
         let Some(due_ms) = due else { break };
@@ -154,128 +167,74 @@ pub async fn stay(door: &Door, mut ran: Ran) -> Result<Ran> {
     Ok(ran)
 }
 
-/// Prints how a run stands, and tells the operator how to grant what it was denied.
-pub async fn finish(session: &Session, door: &Door, ran: &Ran) -> Result<Exit> {
+/// How many messages of a run are told of behind it, the latest.
+const MESSAGES_TOLD: usize = 3;
+
+/// What is told behind how a run stands.
+#[derive(Clone, Copy)]
+pub enum Tell<'a> {
+    /// Only what went wrong.
+    Wrong,
+    /// What became of its messages.
+    Messages,
+    /// What became of the message of this approval.
+    Message(&'a str),
+}
+
+/// Prints how a run stands, what became of its messages, and how to grant what it was denied.
+pub async fn finish(session: &Session, door: &Door, ran: &Ran, tell: Tell<'_>) -> Result<Exit> {
     let program = session.program();
     // Whoever is to decide sees what the message answers as well.
     let asked = match &ran.approval {
         Some(asked) if asked.answered.is_none() => Some(door.approval(&asked.id).await?),
         asked => asked.clone(),
     };
-    let shown = Ran { approval: asked, ..ran.clone() };
-    session.answer(&shown, |ran| draw::ran(ran, session.look(&program)))?;
-    if matches!(ran.failed, Some(Failed::NotSent | Failed::Uncertain)) {
-        let what = "a message of it has not been sent, or may not have been";
-        say(&format!("warning: intent {} is done, but {what}: {program} outbox list", line(&ran.intent)));
+    let is_open = |failed| matches!(failed, Some(Failed::NotSent | Failed::Uncertain));
+    let tells = matches!(tell, Tell::Messages) && ran.status != Status::Waiting;
+    let is_wrong = ran.status == Status::Sending || ran.failed.is_some_and(|it| it != Failed::Stopped);
+    let intent = match tells || is_wrong {
+        true => Some(door.intent(&ran.intent).await?),
+        false => None,
+    };
+    let ids = match (tell, &intent) {
+        (Tell::Message(id), _) => vec![id],
+        (_, Some(intent)) if tells || is_open(ran.failed) || ran.status == Status::Sending => {
+            let used = intent.approvals.iter().rev().filter(|approval| approval.used);
+            used.map(|approval| approval.id.as_str()).take(MESSAGES_TOLD).collect()
+        }
+        _ => vec![],
+    };
+    let mut messages = Vec::new();
+    for id in ids {
+        // Where none was signed there is nothing to tell, and the run itself stands as it is printed.
+        messages.extend(door.outgoing(id).await.ok());
     }
-    if ran.failed == Some(Failed::ErrorCard) {
-        let timeline = door.intent(&ran.intent).await?.timeline;
-        let grants: BTreeSet<_> = timeline.iter().filter_map(cure).collect();
+    let shown = Ran { approval: asked, ..ran.clone() };
+    session.answer(&shown, |ran| {
+        let look = session.look(&program);
+        let became: String = messages.iter().map(|message| draw::became(message, look)).collect();
+        let between = if became.is_empty() { "" } else { "\n" };
+        draw::ran(ran, look) + between + &became
+    })?;
+    if is_open(ran.failed) {
+        let what = match ran.failed {
+            Some(Failed::Uncertain) => "nobody knows whether its message was sent",
+            _ => "its message was not sent",
+        };
+        let open = |it: &&output::OutboxMessage| {
+            matches!(it.state, outbox::State::NotSent | outbox::State::Uncertain)
+        };
+        let look = match messages.iter().find(open) {
+            Some(message) => format!("show {}", line(&message.id)),
+            None => "list".into(),
+        };
+        say(&format!("warning: intent {} has failed, {what}: {program} outbox {look}", line(&ran.intent)));
+    }
+    if let (Some(Failed::ErrorCard), Some(intent)) = (ran.failed, &intent) {
+        let grants: BTreeSet<_> = intent.timeline.iter().filter_map(draw::cure).collect();
         for grant in grants {
-            let grant = session.command(grant);
-            say(&format!("hint: the agent was denied a capability; to grant it: {grant}"));
+            say(&format!("hint: the agent was denied a capability; to grant it: {program} {grant}"));
         }
     }
     Ok(Exit::of(ran))
-}
-
-/// The command that would have admitted a call. What a server calls so and is another command is not handed on.
-fn cure(call: &output::Call) -> Option<&str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_ ".contains(c);
-    call.cure().filter(|command| {
-        command.strip_prefix("countersign agent grant ").is_some_and(|what| what.chars().all(plain))
-    })
-}
-
-/// The calls of a run, two lines each.
-pub fn timeline(calls: &[output::Call], session: &Session) -> String {
-    let mut out = String::new();
-    for call in calls {
-        let heard = match &call.refused {
-            Some(refused) => short(refused, EXCERPT_CHARS),
-            None if call.withheld => "left out: it is of a mailbox that is not yours".into(),
-            None => short(&call.answer.to_string(), EXCERPT_CHARS),
-        };
-        let asked = short(&call.request.to_string(), EXCERPT_CHARS);
-        let _ = writeln!(
-            out,
-            "  {:>3}  {}  {} {asked}\n       -> {heard}",
-            call.number,
-            line(&call.at),
-            line(&call.call)
-        );
-        if let Some(grant) = cure(call) {
-            let _ = writeln!(out, "       to grant it: {}", session.command(grant));
-        }
-    }
-    out
-}
-
-fn show(it: &IntentShown, session: &Session) -> String {
-    let program = session.program();
-    let columns = Screen::here().columns();
-    let mut out = String::new();
-    let mut status = shown(it.status, it.failed).to_owned();
-    if let Some(why) = it.failed {
-        status += match why {
-            Failed::Stopped => "",
-            Failed::ErrorCard => ": the agent answered with an error",
-            Failed::NotSent => ": a message of it has not been sent",
-            Failed::Uncertain => ": nobody knows whether a message of it has been sent",
-        };
-    }
-    if it.status == Status::Running && !it.live {
-        let _ = write!(status, ", interrupted: {program} intent resume {}", line(&it.id));
-    }
-    let _ = writeln!(out, "Intent    {}", line(&it.id));
-    let _ = writeln!(out, "Asked     {} of {}", line(&it.action), line(&it.agent));
-    let parameters = serde_json::to_string(&it.parameters).unwrap_or_default();
-    let _ = writeln!(out, "With      {}", short(&parameters, 500));
-    let _ = writeln!(out, "Status    {status}");
-    let _ = writeln!(out, "Submitted {}, last change {}", line(&it.submitted), line(&it.updated));
-    if let Some(retried) = &it.retry_of {
-        let _ = writeln!(out, "Retry of  {}", line(retried));
-    }
-    if !it.timeline.is_empty() {
-        out += "\nTimeline\n";
-    }
-    out += &timeline(&it.timeline, session);
-    for approval in &it.approvals {
-        let (id, asked) = (line(&approval.id), line(&approval.asked));
-        let _ = write!(out, "\nApproval  {id}, asked {asked}, {}", approval.state.name());
-        match &approval.decided {
-            Some(decided) => {
-                // What has become of it since is its state, and was another's doing.
-                let said = match approval.state {
-                    State::Approved | State::Declined => "",
-                    _ if decided.verdict == "approve" => ", approved",
-                    _ => ", declined",
-                };
-                let _ = writeln!(out, "{said} by {} at {}", line(&decided.who), line(&decided.at));
-                if let Some(note) = &decided.note {
-                    let _ = writeln!(out, "          note: {}", short(note, 200));
-                }
-            }
-            None => out.push('\n'),
-        }
-        if approval.used {
-            out += "          and used\n";
-        }
-        if approval.state == State::Pending {
-            let _ = writeln!(out, "          {program} approval show {id}");
-        }
-    }
-    if let Some(card) = &it.card {
-        out += "\n";
-        out += &draw::card(card, columns);
-    }
-    if let Some(reason) = &it.reason {
-        let _ = writeln!(out, "\nStopped   {} [{}]", line(&reason.message), line(&reason.code));
-        let _ = writeln!(out, "          {}", line(reason.hint.as_deref().unwrap_or_default()));
-    }
-    if !it.log.is_empty() {
-        out += "\nLog\n";
-        out += &draw::block(it.log.trim_end(), columns);
-    }
-    out
 }

@@ -1,6 +1,7 @@
 //! `countersign mailbox`: import mail, list it, list what has left.
 
 use super::output::{self, Exit};
+use super::screen::Screen;
 use super::{Session, draw};
 use clap::Subcommand;
 use countersign::approval::names::{short_list, short_name};
@@ -31,7 +32,9 @@ pub enum Mailbox {
         #[arg(long, value_name = "ID")]
         before: Option<String>,
     },
-    /// List what has left, newest first
+    /// Show one incoming message
+    Show { id: String },
+    /// List what has left or is kept here, newest first
     Sent {
         /// How many at most
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -66,8 +69,8 @@ impl Mailbox {
                 };
                 session.answer(&imported, |it| {
                     let mut out = format!(
-                        "{} messages read: {} new, {} known already, {} broken\n",
-                        it.read,
+                        "{} read: {} new, {} known already, {} broken\n",
+                        draw::count(it.read as u64, "message", "messages"),
                         it.added,
                         it.known,
                         it.broken.len()
@@ -97,7 +100,7 @@ impl Mailbox {
                     })?),
                 };
                 let list = door.mail(&Query { from, after_ms, before, limit }).await?;
-                say_next(list.next.as_deref());
+                super::say_next(list.next.as_deref());
                 session.answer(&list, |list| {
                     let row = |m: &output::Message| {
                         let unread = if m.unread { "*" } else { " " };
@@ -111,23 +114,23 @@ impl Mailbox {
                         vec![unread.into(), m.timestamp.clone(), from, files, short(&m.subject, 60)]
                     };
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&[" ", "TIME", "FROM", "FILES", "SUBJECT"], &rows)
+                    draw::table(&[" ", "TIME", "FROM", "FILES", "SUBJECT"], &rows, Screen::here().columns())
                 })?;
+            }
+            Mailbox::Show { id } => {
+                session.answer(&session.door().await?.message(&id).await?, show)?;
             }
             Mailbox::Sent { limit, before } => {
                 let list = session.door().await?.sent(before.as_deref(), limit).await?;
-                say_next(list.next.as_deref());
+                super::say_next(list.next.as_deref());
                 session.answer(&list, |list| {
                     let row = |m: &output::SentMessage| {
-                        vec![
-                            m.timestamp.clone(),
-                            short_list(&m.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
-                            short(&m.subject, 40),
-                            m.file.clone(),
-                        ]
+                        let state = if m.kept { "kept here" } else { "sent" };
+                        let (time, subject) = (m.timestamp.clone(), short(&m.subject, 40));
+                        vec![time, state.into(), recipients(m), subject, m.file.clone()]
                     };
                     let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&["TIME", "TO", "SUBJECT", "FILE"], &rows)
+                    draw::table(&["TIME", "STATE", "TO", "SUBJECT", "FILE"], &rows, Screen::here().columns())
                 })?;
             }
         }
@@ -135,9 +138,42 @@ impl Mailbox {
     }
 }
 
-/// Says how a list goes on.
-fn say_next(next: Option<&str>) {
-    if let Some(next) = next {
-        super::say(&format!("There are more: --before {next}"));
+/// A message that came in, every word of it its sender's.
+fn show(message: &output::Message) -> String {
+    let columns = Screen::here().columns();
+    let mut out = format!("Message   {}, of {}\n", line(&message.id), line(&message.timestamp));
+    let extras = &message.extras;
+    let list = |list: &[String]| list.join(", ");
+    let files = extras.attachments.iter().map(|file| match &file.name {
+        Some(name) => format!("{name} ({})", file.kind),
+        None => file.kind.clone(),
+    });
+    let name = extras.names.get(&message.from).cloned().unwrap_or_default();
+    let fields = [
+        ("From", message.from.clone()),
+        ("Named", name),
+        ("To", list(&message.to)),
+        ("Cc", list(&extras.cc)),
+        ("Answers to", list(&extras.reply_to)),
+        ("Subject", message.subject.clone()),
+        ("Files", files.collect::<Vec<_>>().join(", ")),
+    ];
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        out += &draw::told(name, value, columns);
     }
+    out.push('\n');
+    out += &draw::block(&message.body, columns);
+    if message.truncated {
+        out += "It goes on.\n";
+    }
+    out
+}
+
+/// Who a message went to. Those the others do not see come first.
+fn recipients(message: &output::SentMessage) -> String {
+    let named = |field: &'static str, list: &[String]| {
+        list.iter().map(|address| format!("{field}{address}")).collect::<Vec<_>>()
+    };
+    let all = [named("Bcc ", &message.bcc), named("Cc ", &message.cc), named("", &message.to)].concat();
+    short_list(&all.iter().map(String::as_str).collect::<Vec<_>>(), 40)
 }

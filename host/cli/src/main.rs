@@ -38,6 +38,7 @@ use countersign::host::{Host, LIST_MAX, Options};
 use countersign::people::{Owner, TENANT};
 use countersign::printable::{ascii, line, printable, shell};
 use countersign::refusals::{Code, Error, Problem, Result};
+use countersign::store::Page;
 use door::{Door, Here};
 use draw::{Look, Words};
 use etcetera::BaseStrategy as _;
@@ -60,7 +61,7 @@ use std::sync::Arc;
     subcommand_required = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 5 done with an error card or an undelivered message, 3 waiting for a person, 4 stopped or a test \
+    after_help = "Exit codes: 0 done, 5 done with an error card or an undelivered message, 3 not at its end, 4 stopped or a test \
                         failed, 6 refused, \
                         2 usage, 1 host fault.\nFirst time here? `countersign demo`"
 )]
@@ -470,10 +471,27 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Says so where a list ends because it is as long as a list may be.
-fn say_if_cut(rows: usize) {
-    if rows >= LIST_MAX as usize {
-        say(&format!("Only the latest {LIST_MAX} are listed."));
+/// Which part of a list is asked for.
+#[derive(Args)]
+struct Part {
+    /// How many at most
+    #[arg(long, default_value_t = LIST_MAX, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
+    limit: u32,
+    /// Only those behind the one of this id, as the list before ends with one
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+}
+
+impl Part {
+    fn page(&self) -> Page<'_> {
+        Page { before: self.before.as_deref(), limit: self.limit }
+    }
+}
+
+/// Says how a list goes on.
+fn say_next(next: Option<&str>) {
+    if let Some(next) = next {
+        say(&format!("There are more: --before {}", line(next)));
     }
 }
 
@@ -509,6 +527,11 @@ fn main() -> ExitCode {
         // Whoever collects it has no other time to go by.
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    // What belongs to one user, and is not there for the others.
+    let owned = matches!(
+        cli.verb,
+        Verb::Approval(_) | Verb::Intent(_) | Verb::Outbox(_) | Verb::Mailbox(_) | Verb::Replay(_)
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(verb(&session, cli.verb)),
@@ -516,7 +539,7 @@ fn main() -> ExitCode {
     };
     match ended {
         Ok(exit) => exit.into(),
-        Err(error) => fail(session.global.json, error, |hint| session.runnable(hint)),
+        Err(error) => fail(&session, owned, error),
     }
 }
 
@@ -579,10 +602,19 @@ fn usage(error: &clap::Error) -> ExitCode {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let message = paragraph.split_whitespace().collect::<Vec<_>>().join(" ").replacen("error: ", "", 1);
     let problem = Problem::new(Code::Usage, message).hint("add --help to the command to see how it is used");
-    fail(true, problem.into(), str::to_owned)
+    failed(true, problem.into(), str::to_owned)
 }
 
-fn fail(json: bool, error: Error, runnable: impl Fn(&str) -> String) -> ExitCode {
+fn fail(session: &Session, is_owned: bool, error: Error) -> ExitCode {
+    let problem = Problem::from(error);
+    let is_elsewhere = problem.code == Code::UnknownId && is_owned && session.server().is_none();
+    failed(session.global.json, problem.into(), |hint| {
+        let hint = session.runnable(hint);
+        if is_elsewhere { hint + "; another user's: --user NAME" } else { hint }
+    })
+}
+
+fn failed(json: bool, error: Error, runnable: impl Fn(&str) -> String) -> ExitCode {
     let (code, told) = output::Failure::of(error);
     let hint = runnable(told.hint.as_deref().unwrap_or_default());
     if json {

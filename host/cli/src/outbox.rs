@@ -2,14 +2,16 @@
 
 use super::output::{Exit, OutboxMessage};
 use super::screen::Screen;
-use super::{Session, draw};
+use super::{Part, Session, draw};
 use clap::{Args, Subcommand};
 use countersign::approval::body::as_written;
-use countersign::approval::names::short_list;
 use countersign::approval::outbox::{Resolution, State};
 use countersign::printable::{line, short};
 use countersign::refusals::Result;
 use std::fmt::Write as _;
+
+/// How much of what a mail server said is shown.
+const WHY_CHARS: usize = 300;
 
 #[derive(Subcommand)]
 pub enum Outbox {
@@ -18,6 +20,11 @@ pub enum Outbox {
         /// Only those that are on their way or uncertain
         #[arg(long)]
         open: bool,
+        /// Only those that have not left, and can be offered again
+        #[arg(long, conflicts_with_all = ["open", "before"])]
+        not_sent: bool,
+        #[command(flatten)]
+        part: Part,
     },
     /// Show a message, and what became of it; its id is that of its approval
     Show { id: String },
@@ -50,25 +57,26 @@ impl Outbox {
     pub async fn run(self, session: &Session) -> Result<Exit> {
         let door = session.door().await?;
         match self {
-            Outbox::List { open } => {
-                let list = door.outbox(open).await?;
-                super::say_if_cut(list.messages.len());
-                session.answer(&list, |list| {
-                    let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)
-                })?;
+            Outbox::List { open, not_sent, part } => {
+                let list = match not_sent {
+                    true => door.not_sent(part.limit).await?,
+                    false => door.outbox(open, part.page()).await?,
+                };
+                super::say_next(list.next.as_deref());
+                session.answer(&list, |list| table(&list.messages))?;
             }
             Outbox::Show { id } => {
                 session.answer(&door.outgoing(&id).await?, |it| show(it, session))?;
             }
             Outbox::Deliver => {
-                session.answer(&door.deliver().await?, |list| {
+                let list = door.deliver().await?;
+                session.answer(&list, |list| {
                     if list.messages.is_empty() {
                         return "Nothing is on its way, and nothing is uncertain.\n".into();
                     }
-                    let rows: Vec<_> = list.messages.iter().map(row).collect();
-                    draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows)
+                    table(&list.messages)
                 })?;
+                return Ok(Exit::of_messages(&list.messages));
             }
             Outbox::Resolve { id, how } => {
                 let resolution = match (how.sent, how.not_sent) {
@@ -81,10 +89,19 @@ impl Outbox {
                 if let Some(head) = &message.audit_head {
                     super::audit::say_head(head);
                 }
+                // That it shall not leave is what was asked for.
+                if let Resolution::Resend = resolution {
+                    return Ok(Exit::of_messages(&[message]));
+                }
             }
         }
         Ok(Exit::Done)
     }
+}
+
+fn table(messages: &[OutboxMessage]) -> String {
+    let rows: Vec<_> = messages.iter().map(row).collect();
+    draw::table(&["MESSAGE", "STATE", "SIGNED", "TO", "SUBJECT"], &rows, Screen::here().columns())
 }
 
 fn row(message: &OutboxMessage) -> Vec<String> {
@@ -92,34 +109,34 @@ fn row(message: &OutboxMessage) -> Vec<String> {
         message.id.clone(),
         state_word(message),
         message.signed.clone(),
-        short_list(&message.action.to.iter().map(String::as_str).collect::<Vec<_>>(), 40),
+        draw::recipients(&message.action, &|_| false),
         as_written(&short(&message.action.subject, 40)),
     ]
 }
 
 fn show(message: &OutboxMessage, session: &Session) -> String {
     let program = session.program();
+    let columns = Screen::here().columns();
     let mut out = String::new();
     let _ = writeln!(out, "Message    {}", line(&message.id));
     let _ = writeln!(out, "Intent     {}", line(&message.intent));
     let _ = writeln!(out, "Message-ID {}", line(&message.message_id));
     let _ = writeln!(out, "Signed     {}", line(&message.signed));
-    let _ = writeln!(out, "State      {}", state(message));
+    let _ = writeln!(out, "State      {}", draw::standing(message));
     if message.state == State::Kept {
-        let _ = writeln!(
-            out,
-            "Because    {} has no way out for mail: `users.NAME.send` in the configuration",
-            line(&message.action.user)
-        );
+        let user = line(&message.action.user);
+        let why = format!("{user} has no way out for mail: `users.NAME.send` in the configuration");
+        out += &draw::told("Because", &why, columns);
     }
     if let Some(why) = &message.why {
-        let _ = writeln!(out, "Because    {}", short(why, 300));
+        out += &draw::told("Because", &short(why, WHY_CHARS), columns);
     }
     for rejected in &message.rejected {
-        let _ = writeln!(out, "Refused    {}: {}", line(&rejected.address), short(&rejected.why, 200));
+        let why = format!("{}: {}", line(&rejected.address), short(&rejected.why, WHY_CHARS));
+        out += &draw::told("Refused", &why, columns);
     }
     out.push('\n');
-    out += &draw::message(&message.action, Screen::here().columns());
+    out += &draw::message(&message.action, columns);
     if message.state == State::Uncertain {
         let id = line(&message.id);
         let _ = writeln!(
@@ -138,23 +155,6 @@ fn show(message: &OutboxMessage, session: &Session) -> String {
         let _ = writeln!(out, "  {program} outbox resolve {id} --resend");
     }
     out
-}
-
-fn state(message: &OutboxMessage) -> String {
-    let attempts = match message.attempts {
-        0 => String::new(),
-        1 => ", 1 attempt".into(),
-        more => format!(", {more} attempts"),
-    };
-    let when = match (&message.sent, &message.due) {
-        (Some(sent), _) => format!(" at {}", line(sent)),
-        (_, Some(due)) => {
-            let until = message.until.as_deref().unwrap_or_default();
-            format!(", next attempt at {}, given up at {}", line(due), line(until))
-        }
-        _ => String::new(),
-    };
-    format!("{}{when}{attempts}", state_word(message).replace('_', " "))
 }
 
 /// The state as written in scripts, but that what is kept here is not called sent.

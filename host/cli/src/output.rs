@@ -42,6 +42,19 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// How a command ends that had these messages offered: as its worst, one that is not sent or uncertain before one on its way.
+    pub fn of_messages(messages: &[OutboxMessage]) -> Exit {
+        use countersign::approval::outbox::State::{Armed, Attempting, NotSent, Queued, Uncertain};
+        let is_any = |states: &[_]| messages.iter().any(|message| states.contains(&message.state));
+        match (is_any(&[NotSent, Uncertain]), is_any(&[Armed, Queued, Attempting])) {
+            (true, _) => Exit::ErrorCard,
+            (_, true) => Exit::Waiting,
+            _ => Exit::Done,
+        }
+    }
+}
+
 /// `replay`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -269,6 +282,12 @@ pub struct Inspected {
     pub problems: Vec<Failure>,
 }
 
+/// A line of `serve`: where it listens, and the link of a first sign-in.
+#[derive(Serialize, JsonSchema)]
+pub struct Said {
+    pub said: String,
+}
+
 /// `explain`.
 #[derive(Serialize, JsonSchema)]
 pub struct Explained {
@@ -330,6 +349,8 @@ mod tests {
             ("token-make", schemars::schema_for!(TokenMade)),
             ("inspect", schemars::schema_for!(Inspected)),
             ("explain", schemars::schema_for!(Explained)),
+            ("serve", schemars::schema_for!(Said)),
+            ("mailbox-show", schemars::schema_for!(Message)),
             ("wit", schemars::schema_for!(Wit)),
         ];
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");

@@ -1,12 +1,14 @@
 //! `countersign person`: who may sign in at the server of a folder, and what for.
 
-use super::output::{Exit, PersonShown};
+use super::door::Door;
+use super::output::{Exit, Invited, PersonShown};
+use super::screen::Screen;
 use super::{Session, draw};
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use countersign::people::Role;
-use countersign::printable::line;
-use countersign::refusals::Result;
+use countersign::printable::{line, shell};
+use countersign::refusals::{Code, Problem, Result};
 
 #[derive(Subcommand)]
 pub enum Person {
@@ -42,9 +44,9 @@ impl Person {
         match self {
             Person::List => session.answer(&door.people().await?, |list| {
                 let rows: Vec<_> = list.people.iter().map(row).collect();
-                draw::table(&["NAME", "ROLES", "STATE", "ADDED", "BY"], &rows)
+                draw::table(&["NAME", "ROLES", "STATE", "ADDED", "BY"], &rows, Screen::here().columns())
             })?,
-            Person::Invite { name, roles } => session.answer(&door.invite(&name, roles).await?, |it| {
+            Person::Invite { name, roles } => session.answer(&invite(&door, &name, roles).await?, |it| {
                 let (name, link, expires) = (line(&it.name), line(&it.link), line(&it.expires));
                 format!(
                     "{link}\n\nWhoever opens it first chooses the password of {name}: hand it to them alone. It ends at \
@@ -60,6 +62,23 @@ impl Person {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Without roles it is for somebody who is there.
+async fn invite(door: &Door, name: &str, roles: Vec<Role>) -> Result<Invited> {
+    let is_for_new = !roles.is_empty();
+    door.invite(name, roles).await.map_err(|error| {
+        let problem = Problem::from(error);
+        match problem.code {
+            Code::UnknownId if !is_for_new => problem
+                .hint(format!(
+                    "somebody new: say what for, `countersign person invite {} --role approver`",
+                    shell(name)
+                ))
+                .into(),
+            _ => problem.into(),
+        }
+    })
 }
 
 fn row(person: &PersonShown) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use super::output::{Exit, Replayed};
 use super::screen::Screen;
-use super::{Session, agent, draw, intent};
+use super::{Session, agent, draw};
 use clap::Args;
 use countersign::agent::Package;
 use countersign::desk::Heard;
@@ -56,7 +56,8 @@ impl Replay {
 
 fn show(it: &Replayed, session: &Session) -> String {
     let mut out = format!("Intent    {}\nBuild     sha256:{}\n\nRecord\n", line(&it.intent), it.agent_digest);
-    out += &intent::timeline(&it.timeline, session);
+    let program = session.program();
+    out += &draw::timeline(&it.timeline, session.look(&program));
     for number in &it.waited_at {
         let _ = writeln!(out, "\nAt call {number} it waited for a person.");
     }

@@ -36,7 +36,7 @@ impl Run {
         let spinner = spinner("running");
         let ran = door.submit(Order { agent, action, parameters, text, retry_of: None }).await?;
         spinner.finish_and_clear();
-        super::intent::finish(session, &door, &ran).await
+        super::intent::finish(session, &door, &ran, super::intent::Tell::Wrong).await
     }
 }
 

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 
-/// How wide a terminal is taken to be where none can be asked, as in a pipe.
-pub const COLUMNS: usize = 80;
+/// How wide a terminal is taken to be where none can be asked, as in a pipe: whoever looks at it later may have a narrow one.
+pub const COLUMNS: usize = 60;
 /// The narrowest lines that are drawn. Nobody is asked to sign on a terminal that is narrower.
 pub const COLUMNS_MIN: usize = 40;
 /// The longest answer to a question that is read, in bytes.
@@ -80,7 +80,7 @@ pub fn columns_of(c: char) -> usize {
     if matches!(c, ' '..='~') || clings(c) && c < '\u{1100}' { 1 } else { 2 }
 }
 
-/// Shows `above`, which is broken for this screen, and a question under it, and reads the answer to it. Nothing where that is
+/// Shows `above`, which is broken for this screen, and a question under it, which says what each key does, and reads the answer to it. Nothing where that is
 /// neither a clear yes nor a clear no.
 ///
 /// What was typed before the question stood there is thrown away: it answers something else. Nothing is read beyond the line of
@@ -100,7 +100,7 @@ pub fn ask(screen: Screen, above: &str, question: &str) -> Result<Option<bool>> 
         tcdrain(terminal.as_fd()).map_err(anyhow::Error::from)?;
         tcflush(stdin.as_fd(), FlushArg::TCIFLUSH).map_err(anyhow::Error::from)?;
     }
-    let asked = write!(terminal, "{question} [y/n] ").and_then(|()| terminal.flush());
+    let asked = write!(terminal, "{question} ").and_then(|()| terminal.flush());
     asked.map_err(anyhow::Error::from)?;
     // Without the buffer of the library, which may hold what was typed before, and would keep what is behind the answer.
     let line = answer(File::from(stdin.as_fd().try_clone_to_owned().map_err(anyhow::Error::from)?))?;

@@ -1,12 +1,13 @@
 //! `countersign serve`: the HTTP API and the inbox, until a signal says to end.
 
-use super::output::Exit;
-use super::{Session, say};
+use super::output::{self, Exit};
+use super::{Session, print, say};
 use clap::Args;
 use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::engine::limits::Limits;
 use countersign::host;
+use countersign::printable::ascii;
 use countersign::refusals::Result;
 use countersign_serve::Options;
 use std::net::SocketAddr;
@@ -22,6 +23,12 @@ pub struct Serve {
     behind_proxy: bool,
 }
 
+/// Prints a line as a document of its own.
+fn said(text: &str) {
+    let said = output::Said { said: text.into() };
+    let _ = print(&(ascii(&serde_json::to_string(&said).unwrap_or_default()) + "\n"));
+}
+
 impl Serve {
     pub async fn run(self, session: &Session) -> Result<Exit> {
         let data = session.data()?;
@@ -31,7 +38,12 @@ impl Serve {
         let folder = data.clone();
         let host = host::Options { data, config, clock, cache, limits, in_memory: false };
         let reload = Box::new(move || Ok(self.over(super::configured(file.as_deref(), &folder)?)));
-        countersign_serve::serve(Options { host, reload, say: Box::new(say) }).await?;
+        let is_json = session.global.json;
+        let say = Box::new(move |text: &str| match is_json {
+            true => said(text),
+            false => say(text),
+        });
+        countersign_serve::serve(Options { host, reload, say }).await?;
         Ok(Exit::Done)
     }
 

@@ -2,6 +2,7 @@
 
 use super::door::Door;
 use super::output::{Exit, TokenShown};
+use super::screen::Screen;
 use super::{Session, draw, person, say};
 use clap::Subcommand;
 use countersign::people::Role;
@@ -35,14 +36,18 @@ impl Token {
         match self {
             Token::List => session.answer(&door.tokens().await?, |list| {
                 let rows: Vec<_> = list.tokens.iter().map(row).collect();
-                draw::table(&["TOKEN", "OF", "LABEL", "ROLES", "EXPIRES", "USED"], &rows)
+                draw::table(
+                    &["TOKEN", "OF", "LABEL", "ROLES", "EXPIRES", "USED"],
+                    &rows,
+                    Screen::here().columns(),
+                )
             })?,
             Token::Make { label, days, roles } => {
                 let Door::There(server) = &door else {
                     let problem =
                         Problem::new(Code::Usage, "a token is made by whoever it is for, at a server");
                     return Err(problem
-                        .hint("sign in and open the page \"People and tokens\", or name the server with --server")
+                        .hint("sign in and open the page \"People\", or name the server with --server")
                         .into());
                 };
                 session.answer(&server.make_token(&label, days, roles).await?, |it| {

@@ -261,13 +261,6 @@ fn cut(value: &str) -> String {
     value.chars().take(VALUE_CHARS_MAX).collect()
 }
 
-/// Recipients as a short list names them: those first that `notices` say are new or odd.
-pub fn odd_first<'a>(recipients: impl IntoIterator<Item = &'a str>, notices: &[Notice]) -> Vec<&'a str> {
-    let mut all: Vec<_> = recipients.into_iter().collect();
-    all.sort_by_key(|address| first_time(address, notices).unwrap_or(LISTED_MAX));
-    all
-}
-
 /// At which place `notices` list an address as one that was never written to, if they do.
 pub fn first_time(address: &str, notices: &[Notice]) -> Option<usize> {
     let first = notices.iter().find(|notice| notice.flag == Flag::FirstTimeRecipient)?;
@@ -914,8 +907,6 @@ mod tests {
         let to = ["a@company.com", "b@other.org", "boss@cornpany.com"].map(str::to_owned).to_vec();
         let body = "See https://docs.company.com, bank.org and https://company.com.evil.example/login".into();
         let found = notices(&asked(Action { to, body, ..plain() }, json!({})), &eyes);
-        let recipients = ["a@company.com", "b@other.org", "boss@cornpany.com"];
-        assert_eq!(odd_first(recipients, &found), ["boss@cornpany.com", "b@other.org", "a@company.com"]);
         let texts: Vec<_> = found.iter().map(|notice| notice.text.as_str()).collect();
         assert_eq!(
             texts,

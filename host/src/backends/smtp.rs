@@ -505,7 +505,10 @@ pub(crate) fn read_password(password: &Password) -> Result<String, String> {
 
 fn read_password_file(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let unreadable = |error: io::Error| format!("cannot read the password in {shown}: {}", error.kind());
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => format!("cannot read the password in {shown}: no such file"),
+        kind => format!("cannot read the password in {shown}: {kind}"),
+    };
     // Not blocking: what stands there may be a pipe nobody writes to.
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;

@@ -69,7 +69,7 @@ fn rows() -> Vec<Row> {
         row(
             "approval.pending_per_agent",
             [
-                "how many approvals of one agent may wait for the same person; a run that would ask beyond stands in line, and goes on in its turn",
+                "how many approvals of one agent for the same user may wait; a run that would ask beyond stands in line, and goes on in its turn",
                 &format!("{PENDING_PER_AGENT}, from 1 to {}", thousands(PENDING_PER_AGENT_MAX.into())),
                 &PENDING_PER_AGENT.to_string(),
             ],
@@ -152,7 +152,7 @@ fn rows() -> Vec<Row> {
         row(
             "users.NAME.send.retry_hours",
             [
-                "for how many hours a message is offered that is not taken for now",
+                "for how many hours a message is offered that is not taken for now, by a server or by a command",
                 &format!("{}, from 1 to {}", hours(RETRY_MS), hours(RETRY_MS_MAX)),
             ],
         ),
@@ -209,7 +209,7 @@ fn rows() -> Vec<Row> {
             "serve.requests_per_minute",
             [
                 &format!(
-                    "how many requests a minute each session or token has, from 1 to {}",
+                    "how many requests a minute each session or each token has, from 1 to {}",
                     thousands(REQUESTS_PER_MINUTE_MAX.into())
                 ),
                 &serve.requests_per_minute.to_string(),

@@ -44,7 +44,7 @@ pub struct Serve {
     pub behind_proxy: bool,
     /// How many runs execute at a time, from 1 to [`RUNS_MAX`].
     pub runs: u16,
-    /// How many requests a minute each session or token has, from 1 to [`REQUESTS_PER_MINUTE_MAX`].
+    /// How many requests a minute each session or each token has, from 1 to [`REQUESTS_PER_MINUTE_MAX`].
     pub requests_per_minute: u16,
     /// How it writes its log.
     pub log: Log,

@@ -94,6 +94,9 @@ pub fn examine(
         kept(&mut found, config, examined);
         signers(&mut found, config, examined);
     }
+    if let Some(examined) = &examined {
+        messages(&mut found, examined);
+    }
     time(&mut found, clock, examined.as_ref().and_then(|examined| examined.latest_ms));
     limits(&mut found, data);
     if let Ok(config) = config {
@@ -250,7 +253,8 @@ fn kept(found: &mut Findings, config: &Config, examined: &Examined) {
         .map(|(tenant, user)| if tenant == TENANT { user.clone() } else { format!("{tenant}/{user}") })
         .collect();
     if !kept.is_empty() {
-        let text = format!("what these people sign is kept here, not sent: {}", listed(&kept));
+        let text =
+            format!("what is signed to leave for these people is kept here, not sent: {}", listed(&kept));
         found.warn("mail", text, "say how their mail leaves: `[users.NAME.send]` in the configuration");
     }
 }
@@ -267,17 +271,49 @@ fn signers(found: &mut Findings, config: &Config, examined: &Examined) {
         let cure = "if a program needs to ask only, revoke its token and make one without the role approver";
         found.warn("tokens", text, cure);
     }
-    for (tenant, approvers) in &examined.approvers {
-        if config.policy.four_eyes.may_hold(tenant)
-            && let [alone] = &approvers[..]
-        {
-            let (alone, tenant) = (line(alone), line(tenant));
-            let text = format!(
-                "a second person signs, and in tenant {tenant} only {alone} can: nobody signs what {alone} asks for"
-            );
-            let cure = "invite another approver: `countersign person invite NAME --role approver`";
-            found.warn("four eyes", text, cure);
-        }
+    let mut tenants: BTreeSet<_> = examined.people.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    tenants.insert(TENANT);
+    for tenant in tenants.into_iter().filter(|tenant| config.policy.four_eyes.may_hold(tenant)) {
+        let text = match examined.approvers.get(tenant).map_or(&[][..], Vec::as_slice) {
+            [] => format!(
+                "a second person signs, and in tenant {tenant} nobody can sign in who may: at a shell, whoever asks signs nothing"
+            ),
+            [alone] => {
+                let alone = line(alone);
+                format!(
+                    "a second person signs, and in tenant {tenant} only {alone} can: nobody signs what {alone} asks for"
+                )
+            }
+            _ => continue,
+        };
+        let of = if tenant == TENANT { String::new() } else { format!(" --tenant {tenant}") };
+        let cure = format!(
+            "invite another approver, `countersign{of} person invite NAME --role approver`; where one person works alone, write \
+             `approval.four_eyes = false`"
+        );
+        found.warn("four eyes", text, cure);
+    }
+}
+
+/// Messages somebody has to do something about.
+fn messages(found: &mut Findings, examined: &Examined) {
+    let told = |list: &[(String, String, i64)]| {
+        let told = list.iter().map(|(tenant, user, count)| match tenant == TENANT {
+            true => format!("{count} of {user}"),
+            false => format!("{count} of {tenant}/{user}"),
+        });
+        listed(&told.collect::<Vec<_>>())
+    };
+    if !examined.uncertain.is_empty() {
+        let text = format!("nobody knows whether these messages have left: {}", told(&examined.uncertain));
+        let cure = "as each of them, find out and say so: `countersign outbox list --open`";
+        found.warn("outbox", text, cure);
+    }
+    if !examined.not_sent.is_empty() {
+        let text =
+            format!("these messages have not left, and will not by themselves: {}", told(&examined.not_sent));
+        let cure = "as each of them, see why, and offer them again: `countersign outbox list --not-sent`";
+        found.warn("outbox", text, cure);
     }
 }
 

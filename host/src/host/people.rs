@@ -88,6 +88,20 @@ pub struct TokenMade {
 }
 
 impl Host {
+    /// Asks whether a yes of `by` to an approval would be taken as things stand.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_ID`, and what [`Host::decide`] refuses a yes with: `CAPABILITY_DENIED`, `ASK_AGAIN`, `POLICY_FORBIDS`, `FOUR_EYES`,
+    /// `SELF_APPROVAL`.
+    pub fn may_sign<'a>(&self, scope: impl Into<Scope<'a>>, id: &str, by: &str) -> Result<()> {
+        let scope = scope.into();
+        let stored = self.approval(scope, id)?;
+        let live = self.live();
+        self.may_leave(&live, &stored)?;
+        self.may_approve(&live, scope.tenant, &stored, by)
+    }
+
     // Letting people in
 
     /// The secret of a link by which `name` chooses the first password of the first tenant, as everything one can be. `None` once
@@ -473,7 +487,7 @@ fn signed_out() -> Problem {
 
 fn no_token() -> Problem {
     Problem::new(Code::Unauthenticated, "the token is unknown, has expired or was revoked")
-        .hint("make another on the page \"People and tokens\"")
+        .hint("make another on the page \"People\"")
 }
 
 fn link_expired() -> Problem {

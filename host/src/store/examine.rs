@@ -32,6 +32,10 @@ pub struct Examined {
     pub approvers: BTreeMap<String, Vec<String>>,
     /// Tokens with which a program signs: whose, and what each is called. Those that have ended are among them.
     pub signing: Vec<(String, String)>,
+    /// How many messages of whom are uncertain: tenant, user and number.
+    pub uncertain: Vec<(String, String, i64)>,
+    /// The same of those that have not left, and of which nobody has said that they shall not.
+    pub not_sent: Vec<(String, String, i64)>,
 }
 
 /// Looks at the database at `path`, which is there.
@@ -65,6 +69,8 @@ pub fn examine(path: &Path) -> Result<Examined> {
         examined.people = named(&db, people)?;
         examined.members = named(&db, "SELECT tenant, name FROM person")?;
         signers(&db, &mut examined)?;
+        examined.uncertain = messages(&db, "state = 'uncertain'")?;
+        examined.not_sent = messages(&db, "state = 'not_sent' AND NOT resent")?;
     }
     Ok(examined)
 }
@@ -75,6 +81,17 @@ fn named(db: &Connection, sql: &str) -> Result<BTreeSet<(String, String)>> {
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let printable = |(tenant, user): (String, String)| (line(&tenant).to_string(), line(&user).to_string());
     Ok(rows.map(|row| row.map(printable)).collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many messages of whom stand so.
+fn messages(db: &Connection, so: &str) -> Result<Vec<(String, String, i64)>> {
+    let sql = format!("SELECT tenant, user, count(*) FROM outbox WHERE {so} GROUP BY 1, 2 ORDER BY 1, 2");
+    let mut statement = db.prepare(&sql)?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let (tenant, user): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((line(&tenant), line(&user), row.get(2)?))
+    };
+    Ok(statement.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Who signs, and what.

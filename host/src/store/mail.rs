@@ -260,7 +260,7 @@ fn add(db: &Connection, tenant: &str, user: &str, message: &NewMail) -> rusqlite
 
 fn unknown(id: &str) -> Problem {
     Problem::new(Code::UnknownId, format!("there is no message {} in the mailbox", short(id, 40)))
-        .hint("`next` of a list is the only id a list goes on behind")
+        .hint("begin again without `before`")
 }
 
 fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {

@@ -220,10 +220,13 @@ impl Store {
             let until_ms = until(&record, decides_anew, now + retry_ms);
             let event = Event::Resolve { resolution, until_ms };
             if next(record.facts, event, now).is_none() {
-                let message = format!("message {id} is {}, not uncertain", record.facts.state.name());
-                return Err(Problem::new(Code::NotUncertain, message)
-                    .hint(format!("`countersign outbox show {id}` shows what became of it"))
-                    .into());
+                let state = record.facts.state;
+                let message = format!("message {id} is {}", state.name().replace('_', " "));
+                let hint = match state {
+                    State::NotSent => format!("`countersign outbox resolve {id} --resend` offers it again"),
+                    _ => format!("`countersign outbox show {id}` shows what became of it"),
+                };
+                return Err(Problem::new(Code::NotUncertain, message).hint(hint).into());
             }
             if resolution == Resolution::Resend && !decides_anew {
                 may_be_offered(db, &record, now)?;
@@ -535,7 +538,9 @@ pub(super) fn left_all(db: &Connection, tenant: &str, intent: &str) -> Result<()
     let (how, hint) = match state {
         State::Uncertain => (
             "may have left, and nobody knows",
-            format!("find out, and say so: `countersign outbox resolve {approval}`; then try again"),
+            format!(
+                "find out, and say so, `countersign outbox resolve {approval} --sent`, or `--not-sent`; then try again"
+            ),
         ),
         _ => (
             "was signed and has not left yet",

@@ -632,10 +632,10 @@ fn keep_an_operator(db: &Connection, tenant: &str, leaving: &PersonRow) -> Resul
 
 fn unknown(name: &str) -> Problem {
     Problem::new(Code::UnknownId, format!("there is nobody called `{}`", short(name, 32)))
-        .hint("see the names on the page \"People and tokens\", or with `countersign person list`")
+        .hint("see the names on the page \"People\", or with `countersign person list`")
 }
 
 fn unknown_token(id: &str) -> Problem {
     Problem::new(Code::UnknownId, format!("there is no token {}", short(id, 40)))
-        .hint("see your tokens on the page \"People and tokens\"")
+        .hint("see your tokens on the page \"People\"")
 }
