@@ -56,9 +56,9 @@ fn an_edited_message_is_shown_again_and_leaves_as_signed() {
 #[test]
 fn a_link_to_a_known_domain_stays_usual_once_it_is_decided() {
     let cli = installed();
-    // Its recipients have been written to, and so their domain is known.
-    let (_, approval, digest) = waiting(&cli);
-    cli.json(0, &["approval", "approve", &approval, "--digest", &digest]);
+    // The operator lists it, and so it is known.
+    let list = "[approval]\nrecipients = [\"*@company.com\"]\n";
+    std::fs::write(cli.data().join("config.toml"), list).unwrap();
     let (_, approval, _) = waiting(&cli);
     let body = cli.scratch().join("body.txt");
     std::fs::write(&body, "See https://docs.company.com/report.\n").unwrap();

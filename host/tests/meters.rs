@@ -100,7 +100,7 @@ async fn a_report_that_is_signed_is_counted_from_its_start_to_its_end() {
         ("countersign_approvals_pending_oldest_age_seconds", 0.0),
         ("countersign_decisions_total{verdict=\"approve\"}", 1.0),
         ("countersign_decisions_total{verdict=\"decline\"}", 0.0),
-        ("countersign_sends_total{outcome=\"sent\"}", 1.0),
+        ("countersign_sends_total{outcome=\"kept\"}", 1.0),
         ("countersign_runs_ended_total{status=\"done\",code=\"\"}", 1.0),
         ("countersign_run_seconds_count{to=\"ended\"}", 1.0),
         ("countersign_resume_seconds_count", 1.0),

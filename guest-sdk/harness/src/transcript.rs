@@ -131,7 +131,9 @@ impl Transcript {
 
     /// What was signed and has not left.
     pub fn unsent(&mut self, outbox: &[Outgoing]) {
-        for message in outbox.iter().rev().filter(|message| message.state != State::Sent) {
+        // What has left, or is kept where there is no way out, is among what was sent.
+        let is_told = |message: &&Outgoing| !matches!(message.state, State::Sent | State::Kept);
+        for message in outbox.iter().rev().filter(is_told) {
             let attempts = match message.attempts {
                 0 => String::new(),
                 attempts => format!(" after attempt {attempts}"),
