@@ -72,9 +72,6 @@ fn count(folder: &Path) -> Vec<Counted> {
             Some((_, address)) => address.trim_end_matches('>').to_owned(),
             None => from.split_whitespace().next().unwrap().to_owned(),
         };
-        // A domain is the same in any case, and is told in lower case.
-        let (local, domain) = sender.rsplit_once('@').unwrap();
-        let sender = format!("{local}@{}", domain.to_ascii_lowercase());
         let date = field("date:");
         let date = date.split(" (").next().unwrap();
         let at = DateTimeParser::new().relaxed_weekday(true).parse_timestamp(date).unwrap();

@@ -287,7 +287,7 @@ fn without_scheme(angle: &[Token]) -> &[Token] {
     }
 }
 
-/// The address that these tokens are, all of them, its domain in lower case and as it is in the DNS.
+/// The address that these tokens are, all of them, as it is written; a domain beyond ASCII is told as it is in the DNS.
 fn address(tokens: &[Token]) -> Option<String> {
     let trim = |token: &&Token| **token != Token::Space;
     let start = tokens.iter().position(|token| trim(&token))?;
@@ -310,7 +310,7 @@ fn address(tokens: &[Token]) -> Option<String> {
     let is_quoted = tokens.iter().any(|token| matches!(token, Token::Quoted(_)));
     let (local, domain) = (String::from_utf8(local).ok()?, String::from_utf8(domain).ok()?);
     let domain = match domain.is_ascii() || domain.len() > DOMAIN_BYTES_MAX {
-        true => domain.to_ascii_lowercase(),
+        true => domain,
         false => idna::domain_to_ascii_strict(&domain).ok()?,
     };
     let plain = format!("{local}@{domain}");
@@ -356,7 +356,7 @@ mod tests {
             ("mailto:ann@example.org", "ann@example.org"),
             ("Ann <mailto:ann@example.org>", "ann@example.org"),
             ("Ann <<ann@example.org>>", "ann@example.org"),
-            ("Ann <Ann@Example.ORG>", "Ann@example.org"),
+            ("Ann <Ann@Example.ORG>", "Ann@Example.ORG"),
             ("Ann <ann@example.org>, Ann2 <ann@EXAMPLE.org>", "ann@example.org"),
             ("Jörg <x@bücher.example>", "x@xn--bcher-kva.example"),
             ("ann.@docomo.example", "\"ann.\"@docomo.example"),

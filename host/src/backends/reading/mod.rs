@@ -17,6 +17,7 @@ mod tables;
 mod transfer;
 pub mod words;
 
+use crate::address::canonical;
 use crate::clock::Millis;
 use crate::digest::{Digest, Encoder};
 use address::Mailbox;
@@ -126,7 +127,7 @@ fn identity(headers: &Headers<'_>, body: &[u8]) -> Digest {
             values.iter().flat_map(|value| address::list(value)).map(|mailbox| mailbox.address).collect();
         encoder.number(read.len() as u32);
         for address in &read {
-            encoder.text(address);
+            encoder.text(&canonical(address));
         }
         if read.is_empty() {
             values.iter().for_each(|value| {
