@@ -5,7 +5,7 @@
 //! One pass over the bytes.
 
 use super::words;
-use crate::address::{is_sender, quoted};
+use crate::address::{canonical, is_sender, quoted};
 
 /// The most entries of one list that are read.
 pub const ENTRIES_MAX: usize = 1_000;
@@ -41,7 +41,8 @@ pub fn sender(value: &[u8]) -> Option<Mailbox> {
         match (entry, &found) {
             (Entry::Words, _) => {}
             (Entry::One(mailbox), None) => found = Some(mailbox),
-            (Entry::One(mailbox), Some(other)) if mailbox.address == other.address => {}
+            (Entry::One(mailbox), Some(other))
+                if canonical(&mailbox.address) == canonical(&other.address) => {}
             _ => return None,
         }
     }

@@ -197,7 +197,7 @@ impl Case<'_> {
 
     fn agrees(&self) -> bool {
         // A domain is the same in any case.
-        let lower = |value: &serde_json::Value| value.as_str().map(crate::address::canonical);
+        let lower = |value: &serde_json::Value| value.as_str().map(canonical);
         if self.what == "from" && lower(&self.ours) == lower(&self.python) {
             return true;
         }
