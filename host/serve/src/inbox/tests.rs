@@ -842,6 +842,19 @@ async fn forms_and_files_beyond_their_limits_are_refused() {
 }
 
 #[tokio::test]
+async fn whoever_reads_the_counters_can_make_a_token_for_that_alone() {
+    let house = House::new();
+    for (name, role, offered) in [("olga", Role::Operator, true), ("paul", Role::Approver, false)] {
+        let invited = house.host.invite("main", name, Some([role].into()), "test").await.unwrap();
+        let signed = house.host.join(None, invited.secret.text(), PASSWORD).await.unwrap();
+        let told = house.get("/people", signed.secret.text()).await;
+        let tokens = told.body.split("Make a token").nth(1).unwrap().split("</form>").next().unwrap();
+        assert_eq!(tokens.contains("value=\"metrics\""), offered, "{name}: {tokens}");
+        assert!(!tokens.contains("value=\"metrics\" checked"), "{tokens}");
+    }
+}
+
+#[tokio::test]
 async fn links_and_tokens_are_shown_once_and_to_whom_they_are_due() {
     let house = House::new();
     let session = house.owner().await;

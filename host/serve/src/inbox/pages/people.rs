@@ -5,7 +5,7 @@ use super::{Page, Place, Viewer, empty, roles, text};
 use crate::view::Failure;
 use countersign::people::password::PASSWORD_BYTES_MIN;
 use countersign::people::secret::{LABEL_CHARS_MAX, TOKEN_DAYS_MAX};
-use countersign::people::{Actor, Deed, Role};
+use countersign::people::{Actor, Deed, Role, givable};
 use countersign::refusals::Code;
 use maud::{Markup, html};
 
@@ -187,9 +187,10 @@ fn purpose(role: Role) -> &'static str {
 }
 
 fn tokens(viewer: &Viewer, tokens: &[TokenRow]) -> Markup {
-    let roles: Vec<_> = viewer.person.roles.iter().copied().collect();
-    // A program signs only where that is said.
-    let unsigning: Vec<_> = roles.iter().copied().filter(|role| *role != Role::Approver).collect();
+    let roles: Vec<_> = givable(&viewer.person.roles).into_iter().collect();
+    // A program signs only where that is said, and counts only where that is what it is for.
+    let special = [Role::Approver, Role::Metrics];
+    let chosen: Vec<_> = roles.iter().copied().filter(|role| !special.contains(role)).collect();
     let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.name == viewer.person.name);
     html! {
         section aria-labelledby="tokens" {
@@ -205,7 +206,7 @@ fn tokens(viewer: &Viewer, tokens: &[TokenRow]) -> Markup {
                     label for="days" { "Days until it ends" }
                     input #days type="number" name="days" min="1" max=(TOKEN_DAYS_MAX) value="30" required;
                 }
-                (choice_of_roles("Its roles", &unsigning, &roles))
+                (choice_of_roles("Its roles", &chosen, &roles))
                 @if roles.contains(&Role::Approver) {
                     p.quiet { "With the role approver, the program itself decides what leaves, in your name, and nobody has to look. Programs that only ask do not need it." }
                 }
