@@ -221,7 +221,7 @@ fn wasmtime_is_at_least_the_release_with_the_limits_we_rely_on() {
 
 #[test]
 fn the_table_of_limits_shows_the_limits_that_are_in_force() {
-    use countersign::agent::{manifest, package};
+    use countersign::agent::{manifest, package, schema};
     use countersign::approval::{self, body, context, gist, outbox, policy, words};
     use countersign::backends::import;
     use countersign::backends::reading::{self, address, header, mime};
@@ -322,6 +322,8 @@ fn the_table_of_limits_shows_the_limits_that_are_in_force() {
                 manifest::PATTERNS_MAX as u64,
             ],
         ),
+        ("SCHEMA_PATTERNS_MAX", &[schema::SCHEMA_PATTERNS_MAX as u64, schema::PATTERN_BYTES_MAX as u64]),
+        ("SCHEMA_STEPS_MAX", &[schema::SCHEMA_STEPS_MAX, schema::SCHEMA_STEPS_BRIEF]),
         ("PARAMETERS_BYTES_MAX", &[intent::PARAMETERS_BYTES_MAX as u64, intent::TEXT_BYTES_MAX as u64]),
         ("INTEGER_MAX", &[intent::numbers::INTEGER_MAX]),
         ("IDEMPOTENCY_KEY_BYTES_MAX", &[countersign::host::IDEMPOTENCY_KEY_BYTES_MAX as u64, 24]),

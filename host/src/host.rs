@@ -615,7 +615,14 @@ impl Host {
             return Err(Problem::new(Code::InvalidParameter, message).into());
         }
         numbers::check(&parameters)?;
-        manifest.admit(&action, &parameters)?;
+        match manifest.is_brief(&action, &parameters) {
+            true => manifest.admit(&action, &parameters)?,
+            false => {
+                let (manifest, action, parameters) = (manifest.clone(), action.clone(), parameters.clone());
+                let admitted = tokio::task::spawn_blocking(move || manifest.admit(&action, &parameters));
+                admitted.await.map_err(anyhow::Error::from)??;
+            }
+        }
         let key = key
             .map(|key| idempotency(key, &manifest.id, &action, &parameters, text.as_deref()))
             .transpose()?;

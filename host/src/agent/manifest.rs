@@ -1,5 +1,6 @@
 //! `agent.json`: what an agent says it is and may be granted.
 
+use super::schema::{Misfit, SCHEMA_PATTERNS_MAX, Schema};
 use crate::address;
 use crate::authority::{Capability, Scopes};
 use crate::refusals::{Code, Problem, Result};
@@ -80,8 +81,8 @@ pub struct IntentSpec {
     #[serde(default)]
     pub description: String,
     /// JSON Schema of its parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema")]
-    pub parameters: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Schema>,
 }
 
 impl Manifest {
@@ -144,7 +145,21 @@ impl Manifest {
             }
         }
         let intents = self.intents.as_deref().unwrap_or_default();
+        let mut patterns = 0;
         for (number, intent) in intents.iter().enumerate() {
+            // It stands in the text as JSON writes it, in quotes.
+            let written = Value::from(intent.action.as_str()).to_string();
+            let wrong = |what: String| {
+                let what = format!("field `intents[{number}].parameters`: {what}");
+                invalid(&written[1..written.len() - 1], what)
+            };
+            if let Some(schema) = &intent.parameters {
+                patterns += schema.admit().map_err(wrong)?;
+            }
+            if patterns > SCHEMA_PATTERNS_MAX {
+                let what = format!("all schemas have more than {SCHEMA_PATTERNS_MAX} patterns together");
+                return Err(wrong(what));
+            }
             if intents[..number].iter().any(|earlier| earlier.action == intent.action) {
                 let what = format!("field `intents[{number}].action`: `{}` is listed twice", intent.action);
                 return Err(invalid("intents", what));
@@ -167,64 +182,53 @@ impl Manifest {
             return Err(Problem::new(Code::UndeclaredAction, message).hint(hint));
         };
         let Some(schema) = &intent.parameters else { return Ok(()) };
+        let text = schema.json();
+        let invalid = |message: String| {
+            let hint = format!("its schema: {}", crate::printable::short(&text.to_string(), 500));
+            Problem::new(Code::InvalidParameter, message).hint(hint)
+        };
         // The validator would quote the value of a parameter that is not known, and not name it.
-        let known = |name: &str| schema["properties"].get(name).is_some();
-        if schema["additionalProperties"] == false
-            && schema.get("patternProperties").is_none()
+        let known = |name: &str| text["properties"].get(name).is_some();
+        if text["additionalProperties"] == false
+            && text.get("patternProperties").is_none()
             && let Some(name) = parameters.keys().find(|name| !known(name))
         {
             let name = crate::printable::short(name, 60);
-            return Err(Problem::new(
-                Code::InvalidParameter,
-                format!("`{action}` has no parameter `{name}`"),
-            )
-            .hint(format!("its schema: {}", crate::printable::short(&schema.to_string(), 500))));
+            return Err(invalid(format!("`{action}` has no parameter `{name}`")));
         }
-        let validator = validator(schema).expect("compiled when the manifest was read");
-        let parameters = Value::Object(parameters.clone());
-        let Some(error) = validator.iter_errors(&parameters).next() else { return Ok(()) };
-        let at = error.instance_path().to_string();
-        let at = if at.is_empty() { "parameters".to_owned() } else { format!("parameter `{}`", &at[1..]) };
-        Err(Problem::new(Code::InvalidParameter, format!("{at} of `{action}`: {error}"))
-            .hint(format!("its schema: {}", crate::printable::short(&schema.to_string(), 500))))
+        match schema.check(parameters.clone()) {
+            Ok(()) => Ok(()),
+            Err(Misfit::Invalid { path, what }) => {
+                let at = match path.strip_prefix('/') {
+                    None => "parameters".to_owned(),
+                    Some(path) => format!("parameter `{path}`"),
+                };
+                Err(invalid(format!("{at} of `{action}`: {what}")))
+            }
+            Err(Misfit::TooMuch) => Err(Problem::new(
+                Code::InvalidParameter,
+                format!("the parameters of `{action}` are too long for their schema: checking them would take too much"),
+            )
+            .hint("give less at once; or let the agent's author ask for less in its schema")),
+            Err(Misfit::Schema(why)) => Err(Problem::new(
+                Code::ManifestInvalid,
+                format!("the schema of `{action}`, which an earlier version took, is not taken any more: {why}"),
+            )
+            .hint("let the agent's author change it, and install the agent again")),
+        }
+    }
+
+    /// Whether [`admit`](Manifest::admit) takes so little time that nobody who waits meanwhile would notice.
+    pub fn is_brief(&self, action: &str, parameters: &Map<String, Value>) -> bool {
+        let intent = self.intents.iter().flatten().find(|intent| intent.action == action);
+        let schema = intent.and_then(|intent| intent.parameters.as_ref());
+        schema.is_none_or(|schema| schema.is_brief(parameters))
     }
 
     /// The declared JSON type of a parameter, if there is one.
     pub fn parameter_type(&self, action: &str, parameter: &str) -> Option<&str> {
         let intent = self.intents.as_ref()?.iter().find(|intent| intent.action == action)?;
-        intent.parameters.as_ref()?.get("properties")?.get(parameter)?.get("type")?.as_str()
-    }
-}
-
-/// Compiles a schema that a stranger wrote: no file or network is read for `$ref`, and patterns match in linear time.
-fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
-    jsonschema::options()
-        .with_pattern_options(jsonschema::PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| error.to_string())
-}
-
-fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    let schema = Value::deserialize(deserializer)?;
-    if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(D::Error::custom("the schema of parameters must have `\"type\": \"object\"`"));
-    }
-    // A reference can be followed from two places, each of those from two more, and so on: a short schema that takes for ever.
-    if has_reference(&schema) {
-        return Err(D::Error::custom("a schema of parameters may not use `$ref` or `$dynamicRef`"));
-    }
-    validator(&schema).map_err(|error| D::Error::custom(format!("not a JSON Schema: {error}")))?;
-    Ok(Some(schema))
-}
-
-/// Whether a reference stands anywhere in a schema. JSON was read with a bound on its depth, which bounds this too.
-fn has_reference(schema: &Value) -> bool {
-    match schema {
-        Value::Object(fields) => fields.iter().any(|(key, value)| {
-            matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef") || has_reference(value)
-        }),
-        Value::Array(items) => items.iter().any(has_reference),
-        _ => false,
+        intent.parameters.as_ref()?.json().get("properties")?.get(parameter)?.get("type")?.as_str()
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub mod manifest;
 pub mod package;
+pub mod schema;
 
 pub use manifest::{IntentSpec, Manifest};
 pub use package::{Package, Parts};
+pub use schema::Schema;
 
 use crate::clock::Millis;
 use crate::digest::Digest;

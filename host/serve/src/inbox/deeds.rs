@@ -13,6 +13,7 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, Path, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect};
+use countersign::agent::Schema;
 use countersign::agent::manifest::MANIFEST_BYTES_MAX;
 use countersign::agent::package::COMPONENT_BYTES_MAX;
 use countersign::approval::{Action, Verdict};
@@ -205,7 +206,7 @@ pub async fn submit(State(inbox): State<Arc<Inbox>>, posted: Posted) -> Answer {
     let manifest = session.desk.agent(agent).map_err(|error| Refused::from(error).keeping(&fields))?;
     let manifest = manifest.installed.manifest;
     let listed = manifest.intents.iter().flatten().find(|intent| intent.action == action);
-    let schema = listed.and_then(|intent| intent.parameters.as_ref());
+    let schema = listed.and_then(|intent| intent.parameters.as_ref()).map(Schema::json);
     let typed: parameters::Typed = fields.0.iter().cloned().collect();
     let said = fields.get("text").replace("\r\n", "\n");
     let key = Some(fields.get("key").to_owned()).filter(|key| !key.is_empty());

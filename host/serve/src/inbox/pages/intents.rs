@@ -4,7 +4,7 @@ use super::cards::{Card, card};
 use super::wrong::alert;
 use super::{Page, Place, VALUE_CHARS_MAX, Viewer, count, empty, fact, older, parameters, text};
 use crate::view::{Call, Failure, IntentRow, IntentShown};
-use countersign::agent::Manifest;
+use countersign::agent::{Manifest, Schema};
 use countersign::approval::decision::State;
 use countersign::intent::{FAILED, Failed, Status, shown};
 use countersign::people::Deed;
@@ -327,7 +327,7 @@ pub struct New<'a> {
 pub fn new(viewer: &Viewer, new: &New<'_>) -> Page {
     let New { manifest, action, typed, key, failed } = new;
     let listed = manifest.intents.iter().flatten().find(|intent| Some(intent.action.as_str()) == *action);
-    let schema = listed.and_then(|intent| intent.parameters.as_ref());
+    let schema = listed.and_then(|intent| intent.parameters.as_ref()).map(Schema::json);
     let free = manifest.intents.is_none();
     let main = html! {
         @if let Some((code, failure)) = failed { (alert(*code, failure)) }

@@ -327,7 +327,7 @@ fn manifest(p: &str) -> Manifest {
     let intents = vec![countersign::agent::IntentSpec {
         action: p.into(),
         description: p.into(),
-        parameters: Some(schema),
+        parameters: Some(schema.into()),
     }];
     let bare = r#"{ "id": "a.b", "name": "n", "version": "1.0.0", "description": "d", "capabilities": [] }"#;
     let manifest = Manifest::parse(bare).unwrap();
@@ -430,8 +430,11 @@ fn all(p: &str) -> Vec<(&'static str, String)> {
     let manifest = manifest(p);
     pages.push(("agents to choose", draw(intents::choose_agent(&[(p.into(), p.into())]))));
     pages.push(("actions to choose", draw(intents::choose_action(&manifest))));
-    let names =
-        manifest.intents.iter().flatten().filter_map(|it| it.parameters.as_ref()?["properties"].as_object());
+    let names = manifest
+        .intents
+        .iter()
+        .flatten()
+        .filter_map(|it| it.parameters.as_ref()?.json()["properties"].as_object());
     let fields = names.flat_map(Map::keys).map(|name| (format!("p.{name}"), p.to_owned()));
     let typed =
         fields.chain([("text".to_owned(), p.to_owned()), ("parameters".to_owned(), p.to_owned())]).collect();
